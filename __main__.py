@@ -1,0 +1,5 @@
+"""`python -m sigmascope` is the command line."""
+
+from .cli import main
+
+main()

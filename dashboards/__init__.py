@@ -1,0 +1,1 @@
+"""Streamlit pages over the same figures as the report."""

@@ -1,0 +1,1 @@
+"""From a spec such as `diffusers:PATH` to a Denoiser."""

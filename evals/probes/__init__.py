@@ -1,0 +1,1 @@
+"""Diagnostics that ask a denoiser about one noise level at a time."""

@@ -1,0 +1,1 @@
+"""From tensors to numbers. Knows nothing of denoisers."""
