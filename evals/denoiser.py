@@ -90,7 +90,7 @@ class Denoiser:
         return self.predict(x_t, level, cond).x0
 
     def denoise(self, scaled: Tensor, sigma: float, cond: Cond | None = None) -> Prediction:
-        """The prediction at the scaled state x_t / alpha `(B, *event_shape)` and one finite `sigma`: what solvers use."""
+        """The prediction at the scaled state x_t / alpha `(B, *event_shape)` and one finite `sigma`."""
         level = self.level(sigma)
         return self.predict(broadcast(level.alpha, scaled) * scaled, level, cond)
 
@@ -132,7 +132,8 @@ class Denoiser:
             bad = int((~torch.isfinite(output.flatten(1)).all(1)).sum())
             sigma = sorted({float(f"{s:.4g}") for s in level.sigma.reshape(-1).tolist()})
             raise ModelError(
-                f"{self.traits.spec}: the network returned NaN or infinity for {bad} of {count} inputs at sigma {sigma[:4]}"
+                f"{self.traits.spec}: expected finite values, got NaN or infinity for {bad} of {count} inputs "
+                f"at sigma {sigma[:4]}"
             )
         return output
 

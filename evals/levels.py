@@ -1,8 +1,8 @@
-"""The noise coordinate. Everything Sigmascope measures is keyed by sigma = sigma_t / alpha_t, whatever the model's clock.
+"""The noise coordinate: everything Sigmascope measures is keyed by sigma = sigma_t / alpha_t, whatever the clock.
 
 A model's forward process is x_t = alpha x0 + sigma_t eps, with data at t = 0. The scaled state x_t / alpha has noise of
-standard deviation sigma for every model, which is what puts them on one axis. A `Level` carries (alpha, sigma_t), not only
-their ratio, so that the pure-noise end (alpha = 0) is representable.
+standard deviation sigma for every model, which is what puts them on one axis. A `Level` carries (alpha, sigma_t), not
+only their ratio, so that the pure-noise end (alpha = 0) is representable.
 """
 
 from __future__ import annotations
@@ -58,7 +58,8 @@ def log_snr_levels(sigma_min: float, sigma_max: float, count: int) -> Tensor:
     """`count` sigmas, uniform in log-SNR (equivalently in log sigma), ascending, float64."""
     if not (0 < sigma_min <= sigma_max < float("inf") and count >= 1):
         raise ConfigError(
-            f"levels: expected 0 < sigma_min <= sigma_max < inf and a count of at least 1, got {sigma_min}, {sigma_max}, {count}"
+            "levels: expected 0 < sigma_min <= sigma_max < inf and a count of at least 1, "
+            f"got {sigma_min}, {sigma_max}, {count}"
         )
     ends = torch.tensor([sigma_min, sigma_max], dtype=torch.float64).log()
     sigmas = torch.linspace(float(ends[0]), float(ends[1]), count, dtype=torch.float64).exp()

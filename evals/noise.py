@@ -1,9 +1,9 @@
 """Counter-based noise: every number is a function of (seed, purpose, sample id, step) and of nothing else.
 
-The ground floor of the determinism contract. Integers come from Philox 4x32-10 (Salmon et al., "Parallel random numbers:
-as easy as 1, 2, 3", SC 2011), written in int64 tensor arithmetic, so they are the same bits on every device. Normals are
-Box-Muller in float64, rounded once at the end. There is no state to save: batch size, order, number of processes and
-the point of resuming cannot matter.
+The ground floor of the determinism contract. Integers come from Philox 4x32-10 (Salmon et al., "Parallel random
+numbers: as easy as 1, 2, 3", SC 2011), written in int64 tensor arithmetic, so they are the same bits on every device.
+Normals are Box-Muller in float64, rounded once at the end. There is no state to save: batch size, order, number of
+processes and the point of resuming cannot matter.
 """
 
 from __future__ import annotations
@@ -81,8 +81,8 @@ class Noise:
         """
         size = math.prod(shape)
         words = self.words(sample_ids, purpose, step, 4 * -(-size // 4))
-        normals = box_muller(words.unflatten(1, (-1, 4))).flatten(1)[:, :size]
-        return normals.to(dtype).unflatten(1, shape) if shape else normals.to(dtype).squeeze(1)
+        normals = box_muller(words.reshape(len(words), -1, 4)).flatten(1)[:, :size]
+        return normals.to(dtype).reshape(len(sample_ids), *shape)
 
     def generators(self, sample_ids: Tensor, purpose: str, step: int) -> list[torch.Generator]:
         """One CPU generator per sample, for code that insists on drawing its own noise (diffusers' schedulers).

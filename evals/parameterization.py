@@ -1,15 +1,16 @@
 """What a network predicts: x0, eps, v, the score, a flow velocity or EDM's F. One hub converts them all.
 
-Every one of them is a direction in the plane of (x0, eps): the output is p = c0 x0 + c1 eps, with (c0, c1) a function of the
-level alone. The noisy input is another direction, x_t = alpha x0 + sigma_t eps, so x0 and eps solve a 2 x 2 system:
+Every one of them is a direction in the plane of (x0, eps): the output is p = c0 x0 + c1 eps, with (c0, c1) a function
+of the level alone. The noisy input is another direction, x_t = alpha x0 + sigma_t eps, so x0 and eps solve a 2 x 2
+system:
 
     det = alpha c1 - sigma_t c0
     x0  = (c1 x_t - sigma_t p) / det
     eps = (alpha p - c0 x_t) / det
 
-The two are exact together: no difference of nearly equal tensors at small sigma, no division by alpha at large, and a network
-that does not determine x0 at a level (eps at alpha = 0) has det = 0, which raises. The same numbers give the gain from
-an error in the output to an error in x0, |sigma_t / det|, and in eps, |alpha / det|.
+The two are exact together: no difference of nearly equal tensors at small sigma, no division by alpha at large, and a
+network that does not determine x0 at a level (eps at alpha = 0) has det = 0, which raises. The same numbers give the
+gain from an error in the output to an error in x0, |sigma_t / det|, and in eps, |alpha / det|.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ Direction = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class Prediction:
-    """The clean data and the noise a network sees in x_t; both `(B, *)`. alpha x0 + sigma_t eps = x_t holds by construction."""
+    """Clean data and noise as a network sees them in x_t, `(B, *)`; alpha x0 + sigma_t eps = x_t by construction."""
 
     x0: Tensor
     eps: Tensor
@@ -44,7 +45,7 @@ class Parameterization:
     """Level -> (c0, c1), float64, of the level's shape."""
 
     def predict(self, output: Tensor, x_t: Tensor, level: Level) -> Prediction:
-        """Network output and input `(B, *)` -> (x0, eps). Raises ModelError where the output does not determine them."""
+        """Network output and input `(B, *)` -> (x0, eps). Raises ModelError where they are undetermined."""
         c0, c1 = self.direction(level)
         det = self._determinant(level)
 
@@ -77,7 +78,8 @@ class Parameterization:
         det = level.alpha * c1 - level.sigma_t * c0
         if bool(((det == 0) | ~torch.isfinite(det)).any()):
             raise ModelError(
-                f"a {self.name} network does not determine x0 at alpha = {level.alpha.tolist()}, sigma_t = {level.sigma_t.tolist()}"
+                f"a {self.name} network does not determine x0 at alpha = {level.alpha.tolist()}, "
+                f"sigma_t = {level.sigma_t.tolist()}"
             )
         return det
 

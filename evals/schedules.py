@@ -36,7 +36,7 @@ class Schedule(ABC):
 
     def derivatives(self, time: Tensor) -> tuple[Tensor, Tensor] | None:
         """(d alpha / dt, d sigma_t / dt), or None where the schedule has no derivative."""
-        (_, _), slopes = torch.func.jvp(self.coefficients, (time,), (torch.ones_like(time),))
+        slopes: tuple[Tensor, Tensor] = torch.func.jvp(self.coefficients, (time,), (torch.ones_like(time),))[1]
         return slopes
 
     def __call__(self, time: Tensor | float) -> Level:
@@ -54,7 +54,8 @@ class Schedule(ABC):
         slack = 1e-9
         if bool(((sigma < self.sigma_min * (1 - slack)) | (sigma > self.sigma_max * (1 + slack))).any()):
             raise ConfigError(
-                f"sigma: expected within [{self.sigma_min:.6g}, {self.sigma_max:.6g}], the range of {self}, got {sigma.tolist()}"
+                f"sigma: expected within [{self.sigma_min:.6g}, {self.sigma_max:.6g}], the range of {self}, "
+                f"got {sigma.tolist()}"
             )
         low, high = sorted((self.first, self.last))
         return self(self.time_of(sigma).clamp(low, high))
@@ -100,7 +101,7 @@ class VE(Schedule):
 
 @dataclass(frozen=True)
 class VP(Schedule):
-    """Variance preserving with beta linear in t over [0, 1]: log alpha = -(t beta_min + t^2 (beta_max - beta_min) / 2) / 2."""
+    """Variance preserving, beta linear in t: log alpha = -(t beta_min + t^2 (beta_max - beta_min) / 2) / 2."""
 
     beta_min: float = 0.1
     beta_max: float = 20.0
@@ -137,7 +138,7 @@ class SubVP(VP):
 
 @dataclass(frozen=True)
 class Cosine(Schedule):
-    """alpha = cos((t + o)/(1 + o) pi/2) / cos(o/(1 + o) pi/2), variance preserving (Nichol and Dhariwal, arXiv:2102.09672)."""
+    """alpha = cos((t + o)/(1 + o) pi/2) / cos(o/(1 + o) pi/2), variance preserving (arXiv:2102.09672)."""
 
     offset: float = 0.008
     first: float = 1e-3
@@ -243,7 +244,9 @@ class Table(Schedule):
         above = (below + 1).clamp(max=len(self.log_sigma) - 1)
         low, high = self.log_sigma[below], self.log_sigma[above]
         if bool((torch.isinf(high) & (fraction > 0)).any()):
-            raise ConfigError(f"time: no level between the last finite entry and zero terminal SNR, got {time.tolist()}")
+            raise ConfigError(
+                f"time: no level between the last finite entry and zero terminal SNR, got {time.tolist()}"
+            )
         log_sigma = torch.where(fraction == 0, low, low + fraction * (high - low))
         if not self.preserving:
             return torch.ones_like(log_sigma), log_sigma.exp()
@@ -257,7 +260,9 @@ class Table(Schedule):
         wanted = torch.log(sigma)
         above = torch.searchsorted(self.log_sigma, wanted).clamp(1, len(self.log_sigma) - 1)
         low, high = self.log_sigma[above - 1], self.log_sigma[above]
-        fraction = torch.where(torch.isinf(wanted), 1.0, torch.where(torch.isinf(high), 0.0, (wanted - low) / (high - low)))
+        fraction = torch.where(
+            torch.isinf(wanted), 1.0, torch.where(torch.isinf(high), 0.0, (wanted - low) / (high - low))
+        )
         nearest = above - 1 + fraction.round()
         if self.off_grid == "snap":
             return nearest

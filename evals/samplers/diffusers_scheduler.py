@@ -1,9 +1,9 @@
 """Any diffusers scheduler, driven by the same loop and the same seeds as our own solvers.
 
-The scheduler owns its grid and its state, in its own scaling. Each step asks the denoiser at the scheduler's (alpha, sigma_t)
-and hands the answer back in the parameterization the scheduler expects, so a flow model may be driven by DDIM, and an eps
-model by UniPC. When the scheduler's table is the model's own, the network receives the scheduler's very timestep, and the
-images are those of diffusers' own pipeline.
+The scheduler owns its grid and its state, in its own scaling. Each step asks the denoiser at the scheduler's (alpha,
+sigma_t) and hands the answer back in the parameterization the scheduler expects, so a flow model may be driven by
+DDIM, and an eps model by UniPC. When the scheduler's table is the model's own, the network receives the scheduler's
+very timestep, and the images are those of diffusers' own pipeline.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import Tensor
 from ...errors import ConfigError
 from ..denoiser import Cond, Denoiser
 from ..levels import Level, broadcast
-from ..parameterization import EPS, FLOW, V, X0, Parameterization, edm
+from ..parameterization import EPS, FLOW, X0, Parameterization, V, edm
 from ..schedules import Table
 from .grids import Grid
 from .solver import Solver, State, StepNoise
@@ -45,7 +45,8 @@ class DiffusersScheduler(Solver):
         kind = getattr(diffusers, name, None)
         if not (isinstance(kind, type) and issubclass(kind, diffusers.SchedulerMixin) and hasattr(kind, "step")):
             raise ConfigError(f"unknown diffusers scheduler {name!r}; expected a class such as DDIMScheduler")
-        self.name, self.kind, self.options = name, kind, dict(options or {})
+        self.name, self.options = name, dict(options or {})
+        self.kind: Any = kind
         self._takes_generator = "generator" in inspect.signature(kind.step).parameters
         self.stochastic = self._takes_generator
 
@@ -55,10 +56,9 @@ class DiffusersScheduler(Solver):
         sigmas = [self._level(scheduler, index).sigma for index in range(len(scheduler.timesteps))]
         return torch.stack([*sigmas, torch.zeros((), dtype=torch.float64)])
 
-    def init(self, denoiser: Denoiser, sigmas: Tensor, noise: Tensor, cond: Cond) -> State:
+    def init(self, denoiser: Denoiser, sigmas: Tensor, steps: int, noise: Tensor) -> State:
         """The state is the scheduler's own x_t."""
-        # a second-order scheduler visits some levels twice: count what set_timesteps was asked for, not what it made
-        scheduler = self._scheduler(denoiser, self._steps)
+        scheduler = self._scheduler(denoiser, steps)
         return State(noise * float(getattr(scheduler, "init_noise_sigma", 1.0)), _Drive(scheduler))
 
     def step(
@@ -74,17 +74,21 @@ class DiffusersScheduler(Solver):
         seen = denoiser.predict(broadcast(scale, state.x) * state.x, ours, cond)
         c0, c1 = self._expects(scheduler).direction(theirs)
         output = broadcast(c0, state.x) * seen.x0 + broadcast(c1, state.x) * seen.eps
-        scheduler.scale_model_input(state.x, t) if hasattr(scheduler, "scale_model_input") else None
+        if hasattr(scheduler, "scale_model_input"):
+            scheduler.scale_model_input(state.x, t)  # for its side effect: it finds the step index
         extra = {"generator": noise.generators()} if self._takes_generator else {}
         stepped = scheduler.step(output, t, state.x, return_dict=False, **extra)[0]
         drive.index += 1
         return State(stepped.to(state.x.dtype), drive)
 
     def _scheduler(self, denoiser: Denoiser, steps: int) -> Any:
-        self._steps = steps
         config = {**denoiser.traits.scheduler, **self.options}
-        scheduler = self.kind.from_config({k: v for k, v in config.items() if not k.startswith("_")})
-        scheduler.set_timesteps(steps)
+        known = inspect.signature(self.kind.__init__).parameters
+        scheduler = self.kind.from_config({name: value for name, value in config.items() if name in known})
+        try:
+            scheduler.set_timesteps(steps)
+        except ValueError as error:
+            raise ConfigError(f"{self.name} refused {steps} steps: {error}") from error
         return scheduler
 
     def _level(self, scheduler: Any, index: int) -> Level:
@@ -93,6 +97,8 @@ class DiffusersScheduler(Solver):
         sigmas = getattr(scheduler, "sigmas", None)
         flow = "FlowMatch" in self.name or self._prediction_type(scheduler) == "flow_prediction"
         if sigmas is not None:
+            if index % 2 == 1 and hasattr(scheduler, "sigmas_interpol"):
+                sigmas = scheduler.sigmas_interpol  # KDPM2 evaluates every second time between two levels
             sigma = torch.as_tensor(sigmas[index], dtype=torch.float64)
             if flow:
                 return Level(1.0 - sigma, sigma, t, -torch.ones_like(sigma), torch.ones_like(sigma))
@@ -112,7 +118,9 @@ class DiffusersScheduler(Solver):
         if self.name.startswith("EDM") and kind == "epsilon":
             return edm(float(scheduler.config.sigma_data))
         if kind not in _EXPECTED or self.name.startswith("EDM"):
-            raise ConfigError(f"{self.name}: prediction_type {kind!r} is not known; expected one of {sorted(_EXPECTED)}")
+            raise ConfigError(
+                f"{self.name}: prediction_type {kind!r} is not known; expected one of {sorted(_EXPECTED)}"
+            )
         return _EXPECTED[kind]
 
     @staticmethod
@@ -129,4 +137,4 @@ class DiffusersScheduler(Solver):
             if same and torch.allclose(table.log_sigma, schedule.log_sigma, rtol=0, atol=1e-4):
                 radius = torch.hypot(theirs.alpha, theirs.sigma_t)
                 return Level(theirs.alpha / radius, theirs.sigma_t / radius, theirs.time)
-        return schedule(schedule.last) if bool(theirs.alpha == 0) else schedule.at(theirs.sigma)
+        return schedule.at(theirs.sigma)

@@ -14,7 +14,7 @@ from torch import Tensor
 from ...errors import ConfigError
 from ...registry import Registry
 from ..levels import log_snr_levels
-from ..schedules import EDM, Schedule, Table
+from ..schedules import Schedule, Table
 
 FLOOR, CEILING = 2e-3, 1e3
 
@@ -56,9 +56,9 @@ def linear(schedule: Schedule, steps: int) -> Tensor:
 
 @GRIDS.register("trailing")
 def trailing(schedule: Schedule, steps: int) -> Tensor:
-    """Indices T - 1, T - 1 - T/n, ...: starts at the last level (arXiv:2305.08891, table 2). Needs a table of levels."""
+    """Indices T - 1, T - 1 - T/n, ...: starts at the last level (arXiv:2305.08891, table 2)."""
     if not isinstance(schedule, Table):
-        raise ConfigError(f"grid 'trailing': expected a schedule with integer times, got {schedule}; 'linear' is its twin")
+        raise ConfigError(f"grid 'trailing': expected a table of levels, got {schedule}; try 'linear'")
     count = len(schedule.log_sigma)
     if _counted(steps) > count:
         raise ConfigError(f"grid 'trailing': expected at most {count} steps, got {steps}")

@@ -70,7 +70,7 @@ def sample(
             if state is None and math.isinf(sigma) and not solver.own_clock:
                 state = State(start_from_pure_noise(denoiser, unit, sigma_next, part))
             else:
-                state = state or solver.init(denoiser, sigmas, unit, part)
+                state = state or solver.init(denoiser, sigmas, steps, unit)
                 step_noise = StepNoise(noise, ids, index, denoiser.event_shape, dtype)
                 state = solver.step(denoiser, state, sigma, sigma_next, part, step_noise)
             if observe is not None:

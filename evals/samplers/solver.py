@@ -1,7 +1,8 @@
 """The protocol of a solver: explicit state, one step at a time.
 
-The state x is the scaled state x_t / alpha, in which the probability-flow ODE is dx/dsigma = eps(x, sigma) for every model, so
-a solver is written once. Solvers that bring their own clock (diffusers' schedulers) override `levels`, `init` and `finish`.
+The state x is the scaled state x_t / alpha, in which the probability-flow ODE is dx/dsigma = eps(x, sigma) for every
+model, so a solver is written once. Solvers that bring their own clock (diffusers' schedulers) override `levels`,
+`init` and `finish`.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class Solver(ABC):
         """The sigmas visited, `(steps + 1,)` float64, descending to 0."""
         return grid(denoiser.schedule, steps)
 
-    def init(self, denoiser: Denoiser, sigmas: Tensor, noise: Tensor, cond: Cond) -> State:
+    def init(self, denoiser: Denoiser, sigmas: Tensor, steps: int, noise: Tensor) -> State:
         """The state at the first level, from unit noise `(B, *event_shape)`."""
         return State(float(sigmas[0]) * noise)
 
