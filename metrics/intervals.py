@@ -1,0 +1,216 @@
+"""How sure a number is: intervals of means, paired ratios with simultaneous bounds, influence values, verdicts.
+
+One idea for every metric: a statistic is its value plus a mean of one influence value psi_i per sample, so its interval
+is that of a mean and a comparison is that of a paired mean. Tables of errors or influence values -> bounds -> verdict.
+
+Everything is float64 NumPy and a pure function of its arguments, `seed` included. Rows are clusters (one image with all
+its draws), the independent units; columns are noise levels.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from ..errors import ConfigError, DataError
+
+Floats = NDArray[np.float64]
+Verdict = Literal["pass", "fail", "inconclusive"]
+
+_BLOCK = 1 << 22  # weights held at once while resampling, in numbers
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """Values with the ends of their intervals, three arrays of one shape."""
+
+    value: Floats
+    low: Floats
+    high: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Influence:
+    """A statistic of n samples to first order: value + mean(psi), psi (n,) centred; `bias` is what `value` has at n."""
+
+    value: float
+    bias: float
+    psi: Floats
+
+    @property
+    def corrected(self) -> float:
+        """The value less its bias: the estimate of what infinitely many samples would give."""
+        return self.value - self.bias
+
+    @property
+    def standard_error(self) -> float:
+        return float(self.psi.std(ddof=1) / math.sqrt(self.psi.size))
+
+    def interval(self, confidence: float = 0.95) -> Estimate:
+        """The corrected value with its normal interval: it covers the infinite-sample value, not `value`."""
+        half = stats.norm.ppf((1 + _checked(confidence)) / 2) * self.standard_error
+        value = np.asarray(self.corrected)
+        return Estimate(value, value - half, value + half)
+
+
+@dataclass(frozen=True, eq=False)
+class PairedRatio:
+    """Candidate's mean over baseline's, per column (k,). A column without a ratio (a mean of 0) is NaN throughout.
+
+    ratio, low, high: two-sided interval, each column alone.
+    band_low, band_high: two-sided interval, all columns at once (max-T).
+    lower: one-sided lower bound of the log ratio, all columns at once; the FAIL side of `verdict`.
+    upper: one-sided upper bound of the log ratio, each column alone; the PASS side of `verdict`.
+    influence (n, k): psi of the log ratio.
+    """
+
+    ratio: Floats
+    low: Floats
+    high: Floats
+    band_low: Floats
+    band_high: Floats
+    lower: Floats
+    upper: Floats
+    influence: Floats
+
+
+def cluster_means(values: ArrayLike, clusters: ArrayLike) -> Floats:
+    """Mean of the rows of values (m,) or (m, k) that share a cluster (m,): (n,) or (n, k), clusters in ascending order.
+
+    Raises DataError on differing lengths and on values that aren't finite.
+    """
+    table = _finite(values)
+    labels = np.asarray(clusters)
+    if labels.ndim != 1 or table.ndim == 0 or len(table) != len(labels):
+        raise DataError(f"expected one cluster per row, got values {table.shape} and clusters {labels.shape}")
+    names, index, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    sums = np.zeros((len(names), *table.shape[1:]))
+    np.add.at(sums, index, table)
+    return sums / counts.reshape(-1, *[1] * (table.ndim - 1))
+
+
+def bootstrap_mean(values: ArrayLike, confidence: float = 0.95, resamples: int = 2000, seed: int = 0) -> Estimate:
+    """Column means of values (n, k) with percentile-bootstrap intervals over rows; arrays (k,).
+
+    A resample is a row of multinomial counts, so all of them are one matrix product (Efron & Tibshirani 1993, ch. 13).
+    Raises DataError for fewer than 2 rows or values that aren't finite.
+    """
+    table = _table(values)
+    n = len(table)
+    tail = (1 - _checked(confidence)) / 2
+    centre = table.mean(axis=0)
+    rng = np.random.default_rng(seed)
+    means = np.concatenate(
+        [rng.multinomial(n, np.full(n, 1 / n), size=size) @ (table - centre) / n for size in _blocks(resamples, n)]
+    )
+    low, high = np.quantile(means, [tail, 1 - tail], axis=0)
+    return Estimate(centre, centre + low, centre + high)
+
+
+def paired_log_ratio(
+    baseline: ArrayLike, candidate: ArrayLike, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
+) -> PairedRatio:
+    """Ratio of the means of two tables (n, k) of non-negative errors: the same images under the same noise, row by row.
+
+    The log ratio of means has influence psi_i = c_i/mean(c) - b_i/mean(b), hence SE = sd(psi)/sqrt(n). One column's
+    quantiles are Student's t at n - 1. Those over columns are of the largest Gaussian multiplier sum of psi/sd
+    (Chernozhukov, Chetverikov & Kato 2013), divided by a common chi so that one column gives Student's t again.
+    Equal columns give a ratio of exactly 1 and an interval of width 0, also when they are all zero.
+
+    Raises DataError for differing shapes, fewer than 2 rows, negative values or values that aren't finite.
+    """
+    b, c = _table(baseline), _table(candidate)
+    if b.shape != c.shape:
+        raise DataError(f"expected a pair of equal shapes, got baseline {b.shape} and candidate {c.shape}")
+    if min(b.min(), c.min()) < 0:
+        raise DataError(f"expected errors of 0 or more, got {min(b.min(), c.min())}")
+    n = len(b)
+    tail = 1 - _checked(confidence)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = c.mean(axis=0) / b.mean(axis=0)
+        psi = c / c.mean(axis=0) - b / b.mean(axis=0)
+    ratio[~(ratio > 0) | np.isinf(ratio)] = np.nan
+    equal = (b == c).all(axis=0)
+    ratio[equal], psi[:, equal] = 1.0, 0.0
+    psi[:, np.isnan(ratio)] = np.nan
+    error = psi.std(axis=0, ddof=1) / math.sqrt(n)
+
+    largest, largest_size = _maxima(psi, resamples, seed)
+    one, two = stats.t.ppf(1 - tail, n - 1), stats.t.ppf(1 - tail / 2, n - 1)
+    # The exact quantile over columns is never below one column's: the maximum keeps Monte Carlo noise from saying so.
+    one_band = max(one, float(np.quantile(largest, 1 - tail)))
+    two_band = max(two, float(np.quantile(largest_size, 1 - tail)))
+    log = np.log(ratio)
+    return PairedRatio(
+        ratio=ratio,
+        low=np.exp(log - two * error),
+        high=np.exp(log + two * error),
+        band_low=np.exp(log - two_band * error),
+        band_high=np.exp(log + two_band * error),
+        lower=log - one_band * error,
+        upper=log + one * error,
+        influence=psi,
+    )
+
+
+def verdict(lower: float, upper: float, margin: float) -> Verdict:
+    """One-sided bounds on a difference (worse is positive) against a margin: so P(fail | no worse) <= alpha and
+    P(pass | worse by the margin) <= alpha. A bound that is NaN, not scored, decides nothing.
+
+    Of many levels correct `lower` only: passing all of them is an intersection-union test. Raises ConfigError for a
+    margin that isn't a number of 0 or more.
+    """
+    if not margin >= 0:
+        raise ConfigError(f"expected a margin of 0 or more, got {margin}")
+    if upper < margin:
+        return "pass"
+    return "fail" if lower > 0 and upper >= margin else "inconclusive"
+
+
+def _maxima(psi: Floats, resamples: int, seed: int) -> tuple[Floats, Floats]:
+    """Per resample the largest and the largest absolute studentised multiplier sum over the columns that vary."""
+    spread = psi.std(axis=0, ddof=1)
+    n = len(psi)
+    columns = spread > 0
+    if not columns.any():
+        return np.zeros(resamples), np.zeros(resamples)
+    scaled = (psi[:, columns] - psi[:, columns].mean(axis=0)) / (spread[columns] * math.sqrt(n - 1))
+    rng = np.random.default_rng(seed)
+    chi = np.sqrt(rng.chisquare(n - 1, size=(resamples, 1)) / (n - 1))
+    sums = np.concatenate([rng.standard_normal((size, n)) @ scaled for size in _blocks(resamples, n)]) / chi
+    return sums.max(axis=1), np.abs(sums).max(axis=1)
+
+
+def _blocks(resamples: int, n: int) -> list[int]:
+    """Sizes of the blocks in which `resamples` draws of n weights are made; one random stream runs through them."""
+    if resamples < 1:
+        raise ConfigError(f"expected at least 1 resample, got {resamples}")
+    size = max(1, _BLOCK // n)
+    return [min(size, resamples - start) for start in range(0, resamples, size)]
+
+
+def _checked(confidence: float) -> float:
+    if not 0 < confidence < 1:
+        raise ConfigError(f"expected a confidence between 0 and 1, got {confidence}")
+    return confidence
+
+
+def _finite(values: ArrayLike) -> Floats:
+    table: NDArray[Any] = np.asarray(values, dtype=np.float64)
+    if not np.isfinite(table).all():
+        raise DataError(f"expected finite values, got {np.count_nonzero(~np.isfinite(table))} that aren't")
+    return table
+
+
+def _table(values: ArrayLike) -> Floats:
+    table = _finite(values)
+    if table.ndim != 2:
+        raise DataError(f"expected a table (rows, columns), got shape {table.shape}")
+    if len(table) < 2:
+        raise DataError(f"an interval needs at least 2 rows (independent images), got {len(table)}")
+    return table
