@@ -19,7 +19,7 @@ class SigmascopeError(Exception):
     exit_code = 3
 
 
-class ConfigError(SigmascopeError):
+class ConfigError(SigmascopeError, ValueError):
     exit_code = 2
 
 

@@ -40,8 +40,8 @@ class Level:
         """log(alpha^2 / sigma_t^2) = -2 log sigma."""
         return 2.0 * (torch.log(self.alpha) - torch.log(self.sigma_t))
 
-    def __getitem__(self, index: slice) -> Level:
-        """The levels of some rows of a batch; a single level `()` stands for every row."""
+    def __getitem__(self, index: slice | Tensor) -> Level:
+        """The levels of some rows; a single level `()` stands for every row."""
         if self.alpha.ndim == 0:
             return self
         parts = (self.alpha, self.sigma_t, self.time, self.d_alpha, self.d_sigma_t)

@@ -62,18 +62,25 @@ class Noise:
         if not 0 <= self.seed < 2**63:
             raise ConfigError(f"seed: expected an integer in [0, 2^63), got {self.seed}")
 
-    def words(self, sample_ids: Tensor, purpose: str, step: int, count: int) -> Tensor:
-        """`(N, count)` uniform 32-bit words in int64, row i a function of (seed, purpose, sample_ids[i], step)."""
+    def words(self, sample_ids: Tensor, purpose: str, step: int | Tensor, count: int) -> Tensor:
+        """`(N, count)` uniform 32-bit words in int64, row i a function of (seed, purpose, sample_ids[i], step).
+
+        `step` is one number below 2^32, or one per row.
+        """
         ids = sample_ids.to(torch.int64)
         blocks = torch.arange(-(-count // 4), dtype=torch.int64, device=ids.device)
         rows = ids[:, None].expand(-1, len(blocks))
-        counter = torch.stack(
-            (blocks.expand_as(rows), torch.full_like(rows, step), rows & _WORD, (rows >> 32) & _WORD), dim=-1
-        )
+        steps = torch.as_tensor(step, device=ids.device).reshape(-1, 1).expand_as(rows)
+        counter = torch.stack((blocks.expand_as(rows), steps, rows & _WORD, (rows >> 32) & _WORD), dim=-1)
         return philox(counter, self._key(purpose)).flatten(1)[:, :count]
 
     def normal(
-        self, sample_ids: Tensor, purpose: str, step: int, shape: tuple[int, ...], dtype: torch.dtype = torch.float32
+        self,
+        sample_ids: Tensor,
+        purpose: str,
+        step: int | Tensor,
+        shape: tuple[int, ...],
+        dtype: torch.dtype = torch.float32,
     ) -> Tensor:
         """Standard normals `(N, *shape)` on the device of `sample_ids` `(N,)`.
 

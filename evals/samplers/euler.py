@@ -20,6 +20,9 @@ class Euler(Solver):
 class Heun(Solver):
     """Heun's second-order method (arXiv:2206.00364, algorithm 1); the step to sigma = 0 is Euler's."""
 
+    def evaluations(self, steps: int) -> int:
+        return 2 * steps - 1
+
     def step(
         self, denoiser: Denoiser, state: State, sigma: float, sigma_next: float, cond: Cond, noise: StepNoise
     ) -> State:

@@ -59,6 +59,10 @@ class Solver(ABC):
     own_clock: bool = False
     """Whether the solver brings its own levels and state, and starts at alpha = 0 by itself."""
 
+    def evaluations(self, steps: int) -> int:
+        """Network evaluations per sample for a grid of this many steps."""
+        return steps
+
     def levels(self, denoiser: Denoiser, grid: Grid, steps: int) -> Tensor:
         """The sigmas visited, `(steps + 1,)` float64, descending to 0."""
         return grid(denoiser.schedule, steps)

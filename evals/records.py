@@ -1,0 +1,93 @@
+"""What a run says of itself: `run.json`, versioned, read for good.
+
+Readers accept every schema version ever released and refuse a newer one by name. Fields are only ever added.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+SCHEMA_VERSION = 1
+
+TABLES: dict[str, tuple[str, ...]] = {
+    "levels": (
+        "model", "level", "sigma", "log_snr", "time", "error", "low", "high", "images", "draws",
+    ),
+    "evaluations": (
+        "model", "level", "sigma", "image", "label", "draw", "error",
+    ),
+    "samples": (
+        "model", "sampler", "steps", "grid", "sample", "label", "evaluations", "clipped", "tile",
+    ),
+    "metrics": (
+        "model", "sampler", "steps", "grid", "evaluations", "metric", "value", "low", "high", "n", "protocol", "fingerprint",
+    ),
+}  # fmt: skip
+"""Columns of a run's Parquet tables, one row each of:
+
+levels       one model at one noise level: denoising error with its 95% interval, in x0 units (mean square per dimension)
+evaluations  one network evaluation of the denoising error: one image, level and noise draw
+samples      one generated sample; `clipped` is its share of values outside the data range, `tile` its place in the sheet
+metrics      one number about the samples of one model, sampler, step count and grid
+"""
+
+Kind = Literal["probe", "sample"]
+Status = Literal["complete", "partial", "failed"]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class ModelRecord(_Record):
+    name: str
+    spec: str
+    parameterization: str
+    schedule: str
+    sigma_min: float | None
+    """None stands for a range that reaches 0."""
+    sigma_max: float | None
+    """None stands for a range that reaches infinity."""
+    parameters: int
+    event_shape: tuple[int, ...]
+    data_range: tuple[float, float]
+    fingerprint: str
+    """sha256 of the weights; empty where unknown."""
+
+
+class CellRecord(_Record):
+    key: str
+    """Content hash of everything that decides the cell's result."""
+    kind: Kind
+    title: str
+    model: str
+    seconds: float
+    evaluations: int
+    """Network evaluations, over all images or samples."""
+    sampler: str | None = None
+    steps: int | None = None
+    grid: str | None = None
+    error: str | None = None
+    """Why the cell has no result; None when it has."""
+
+
+class RunRecord(_Record):
+    schema_version: int = SCHEMA_VERSION
+    id: str
+    name: str
+    status: Status
+    created: str
+    """ISO 8601, UTC."""
+    seconds: float
+    """Spent computing cells, over all sessions."""
+    suite: dict[str, Any]
+    baseline: str
+    """The model the others are compared with."""
+    models: list[ModelRecord]
+    fingerprint: dict[str, str]
+    """What two runs must share to be compared: noise, seed, data, levels, features ..."""
+    environment: dict[str, str]
+    """What may differ, and is told when it does: versions, device, threads."""
+    cells: list[CellRecord]

@@ -1,0 +1,413 @@
+"""From a suite to a run: check everything, split into cells, execute what an earlier session did not finish, store."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from ..errors import ConfigError, DataError, ModelError
+from . import noise as noise_module
+from .data import DataSet, load_data
+from .denoiser import Denoiser
+from .levels import log_snr_levels
+from .loading import load
+from .noise import Noise
+from .probes import denoising_error
+from .probes.engine import evaluate
+from .records import CellRecord, Kind, ModelRecord, RunRecord, Status
+from .samplers import GRIDS, sample, solver
+from .samplers.grids import finite_range
+from .scoring import Scorer, to_uint8
+from .store import CellResult, Run, Store, Writer
+from .suite import Sampling, Suite, seed_range
+
+Progress = Callable[[int], None]
+
+
+class Watcher(Protocol):
+    """Who is told how a run goes; the command line draws a bar."""
+
+    def cell(self, title: str, done: bool) -> None: ...
+    def advance(self, evaluations: int) -> None: ...
+
+
+class Silent:
+    def cell(self, title: str, done: bool) -> None:
+        pass
+
+    def advance(self, evaluations: int) -> None:
+        pass
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The smallest piece of a run: executed whole, stored whole."""
+
+    kind: Kind
+    model: str
+    title: str
+    key: str
+    evaluations: int
+    """Network evaluations it will take."""
+    sampler: str | None = None
+    steps: int | None = None
+    grid: str | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A suite with everything it names loaded and checked, and the cells it comes to."""
+
+    suite: Suite
+    run_id: str
+    data: DataSet
+    denoisers: dict[str, Denoiser]
+    sigmas: Tensor
+    """Levels of the probes, `(L,)`, ascending."""
+    cells: list[Cell]
+    fingerprint: dict[str, str]
+    environment: dict[str, str]
+    scorer: Scorer | None
+    batch_size: int = 1024
+
+    @property
+    def evaluations(self) -> int:
+        return sum(cell.evaluations for cell in self.cells)
+
+
+def prepare(
+    suite: Suite,
+    folder: Path,
+    *,
+    device: torch.device | str = "cpu",
+    limit: int | None = None,
+    batch_size: int = 1024,
+) -> Plan:
+    """Load the models, the data and the feature network, check that all fit together, and list the cells.
+
+    Args:
+        folder: where relative paths of the suite begin.
+        limit: use at most this many images and samples.
+        batch_size: rows carried at once; bounds memory, changes no result.
+
+    Raises ConfigError, DataError or LoadError: whatever can be known to fail is known here.
+    """
+    device = _checked_device(device)
+    data = load_data(suite.data.source, folder).first(_least(suite.data.limit, limit))
+    denoisers = {}
+    for model in suite.models:
+        denoiser = load(_rooted(model.spec, folder), device=device, micro_batch=suite.micro_batch)
+        denoiser.traits = replace(denoiser.traits, spec=model.spec)
+        _check_fits(model.name, denoiser, data)
+        denoisers[model.name] = denoiser
+    sigmas = _levels(suite, denoisers)
+    sampling = suite.sampling
+    scorer = Scorer(sampling.features, sampling.metrics, data, device) if sampling and sampling.metrics else None
+    fingerprint = {
+        "noise": noise_module.FINGERPRINT,
+        "seed": str(suite.seed),
+        "data": data.digest,
+        "levels": _hash([float(sigma) for sigma in sigmas]),
+        "draws": str(suite.probes.denoising_error.draws if suite.probes.denoising_error else 0),
+        "seeds": _seeds(sampling, limit) if sampling else "",
+        "features": scorer.fingerprint if scorer else "",
+    }
+    environment = describe_environment(device)
+    cells = _cells(suite, denoisers, data, sigmas, fingerprint, environment, limit)
+    for denoiser in denoisers.values():
+        denoiser.evaluations = 0
+    run_id = f"{suite.name}-{_hash([cell.key for cell in cells] + [suite.name, suite.baseline_name])[:8]}"
+    return Plan(suite, run_id, data, denoisers, sigmas, cells, fingerprint, environment, scorer, batch_size)
+
+
+def execute(plan: Plan, root: Path, watcher: Watcher | None = None) -> Run:
+    """Run the plan's unfinished cells and store the run under `root`; a finished run is returned as it is.
+
+    A cell whose model breaks its contract is recorded as failed and the others go on; then ModelError is raised, and the
+    partial run stays, to be resumed.
+    """
+    watcher = watcher or Silent()
+    if (root / plan.run_id / "run.json").is_file():
+        return Store(root).find(str(root / plan.run_id))
+    writer = Writer(root, plan.run_id)
+    created = _now()
+    done: dict[str, CellRecord] = {}
+    failures: list[str] = []
+
+    def record(status: Status) -> RunRecord:
+        cells = [done[cell.key] for cell in plan.cells if cell.key in done]
+        return _record(plan, status, created, cells)
+
+    for cell in plan.cells:
+        earlier = writer.finished(cell.key)
+        if earlier is not None:
+            done[cell.key] = earlier
+            watcher.advance(cell.evaluations)
+    writer.write_record(record("partial"))
+    for cell in plan.cells:
+        if cell.key in done:
+            continue
+        watcher.cell(cell.title, done=False)
+        began = time.perf_counter()
+        try:
+            result = _execute_cell(plan, cell, watcher.advance)
+        except ModelError as error:
+            failures.append(f"{cell.title}: {error}")
+            done[cell.key] = _cell_record(cell, time.perf_counter() - began, str(error))
+        else:
+            result = replace(result, record=_cell_record(cell, time.perf_counter() - began))
+            writer.write_cell(result)
+            done[cell.key] = result.record
+        writer.write_record(record("failed" if failures else "partial"))
+        watcher.cell(cell.title, done=True)
+    if failures:
+        raise ModelError(f"{len(failures)} of {len(plan.cells)} cells failed:\n  " + "\n  ".join(failures))
+    return writer.finish(record("complete"))
+
+
+def _execute_cell(plan: Plan, cell: Cell, progress: Progress) -> CellResult:
+    tables, thumbnails = (_probe if cell.kind == "probe" else _sample)(plan, cell, progress)
+    return CellResult(_cell_record(cell, 0.0), tables, thumbnails)
+
+
+def _probe(plan: Plan, cell: Cell, progress: Progress) -> tuple[dict[str, pd.DataFrame], None]:
+    settings = plan.suite.probes.denoising_error
+    assert settings is not None
+    denoiser, noise = plan.denoisers[cell.model], Noise(plan.suite.seed)
+    passes = evaluate(
+        denoiser, plan.data, plan.sigmas, settings.draws, noise, batch_size=plan.batch_size, progress=progress
+    )
+    rows = pd.concat([denoising_error.rows(part, plan.data, cell.model) for part in passes], ignore_index=True)
+    return {"evaluations": rows, "levels": denoising_error.levels(rows, denoiser, plan.sigmas)}, None
+
+
+def _sample(plan: Plan, cell: Cell, progress: Progress) -> tuple[dict[str, pd.DataFrame], np.ndarray]:
+    sampling = plan.suite.sampling
+    assert sampling is not None and cell.sampler is not None and cell.steps is not None and cell.grid is not None
+    denoiser = plan.denoisers[cell.model]
+    ids = _sample_ids(plan.fingerprint["seeds"])
+    labels = class_labels(denoiser, ids)
+    samples = sample(
+        denoiser,
+        solver(cell.sampler),
+        ids,
+        Noise(plan.suite.seed),
+        steps=cell.steps,
+        grid=GRIDS[cell.grid],
+        cond={} if labels is None else {"class_labels": labels},
+        batch_size=plan.batch_size,
+        progress=progress,
+    )
+    low, high = denoiser.data_range
+    images = to_uint8(samples.images, denoiser.data_range)
+    outside = (samples.images < low) | (samples.images > high)
+    kept = min(sampling.thumbnails, len(ids))
+    setting = {"model": cell.model, "sampler": cell.sampler, "steps": cell.steps, "grid": cell.grid}
+    rows = pd.DataFrame(
+        {
+            **setting,
+            "sample": ids.numpy(),
+            "label": -1 if labels is None else labels.numpy(),
+            "evaluations": samples.evaluations,
+            "clipped": outside.flatten(1).double().mean(1).numpy(),
+            "tile": [index if index < kept else -1 for index in range(len(ids))],
+        }
+    )
+    tables = {"samples": rows}
+    if plan.scorer is not None:
+        scores = pd.DataFrame([vars(score) for score in plan.scorer.scores(images)])
+        tables["metrics"] = scores.assign(**setting, evaluations=samples.evaluations)
+    return tables, images[:kept].permute(0, 2, 3, 1).contiguous().numpy()
+
+
+def class_labels(denoiser: Denoiser, sample_ids: Tensor) -> Tensor | None:
+    """Labels for sampling a class-conditional model: ids go round the classes, so every stretch of ids is balanced."""
+    classes = denoiser.traits.classes
+    return None if classes is None else sample_ids % classes
+
+
+def _cells(
+    suite: Suite,
+    denoisers: dict[str, Denoiser],
+    data: DataSet,
+    sigmas: Tensor,
+    fingerprint: dict[str, str],
+    environment: dict[str, str],
+    limit: int | None,
+) -> list[Cell]:
+    stack = {name: environment[name] for name in ("torch", "device", "sigmascope")}
+    cells = []
+    for name, denoiser in denoisers.items():
+        traits = denoiser.traits
+        model = [name, traits.spec, traits.fingerprint, denoiser.parameterization.name, repr(denoiser.schedule)]
+        common = [model, fingerprint, stack, suite.micro_batch]
+        if suite.probes.denoising_error is not None:
+            title = f"{name} · denoising error at {len(sigmas)} levels"
+            count = len(sigmas) * suite.probes.denoising_error.draws * len(data.images)
+            cells.append(Cell("probe", name, title, _hash([common, title])[:16], count))
+        if suite.sampling is None:
+            continue
+        samples = len(_sample_ids(_seeds(suite.sampling, limit)))
+        for sampler in suite.sampling.samplers:
+            grids = ["native"] if solver(sampler).own_clock else suite.sampling.grids
+            for steps in suite.sampling.steps:
+                for grid in grids:
+                    title = f"{name} · {sampler}, {steps} steps" + (f", {grid}" if len(grids) > 1 else "")
+                    per_sample = _evaluations_per_sample(denoiser, sampler, steps, grid)
+                    settings = [common, sampler, steps, grid, suite.sampling.metrics, suite.sampling.thumbnails]
+                    cells.append(
+                        Cell("sample", name, title, _hash(settings)[:16], per_sample * samples, sampler, steps, grid)
+                    )
+    return cells
+
+
+def _evaluations_per_sample(denoiser: Denoiser, sampler: str, steps: int, grid: str) -> int:
+    """How often the network is asked for one sample; also finds out early that a sampler can't do these steps."""
+    method = solver(sampler)
+    sigmas = method.levels(denoiser, GRIDS[grid if grid in GRIDS else "karras"], steps)
+    return method.evaluations(len(sigmas) - 1)
+
+
+def _levels(suite: Suite, denoisers: dict[str, Denoiser]) -> Tensor:
+    """The probes' levels: those the suite asks for, within the range all models share unless it says otherwise."""
+    settings = suite.probes.denoising_error
+    if settings is None:
+        return torch.zeros(0, dtype=torch.float64)
+    ranges = [finite_range(denoiser.schedule) for denoiser in denoisers.values()]
+    low = settings.sigma_min or max(low for low, _ in ranges)
+    high = settings.sigma_max or min(high for _, high in ranges)
+    sigmas = log_snr_levels(low, high, settings.levels)
+    for name, denoiser in denoisers.items():
+        try:
+            denoiser.level(sigmas)
+        except ConfigError as error:
+            raise ConfigError(f"probes: model {name!r} can't be asked at these levels: {error}") from error
+    return sigmas
+
+
+def _check_fits(name: str, denoiser: Denoiser, data: DataSet) -> None:
+    shape = tuple(data.images.shape[1:])
+    if denoiser.event_shape != shape:
+        raise DataError(f"model {name!r} denoises {denoiser.event_shape}, but the data {data.source} has {shape}")
+    classes = denoiser.traits.classes
+    if classes is None:
+        return
+    if data.labels is None:
+        raise DataError(f"model {name!r} is conditioned on {classes} classes, but the data {data.source} has no labels")
+    if int(data.labels.max()) >= classes or int(data.labels.min()) < 0:
+        seen = f"{int(data.labels.min())}..{int(data.labels.max())}"
+        raise DataError(f"model {name!r}: expected labels 0..{classes - 1}, got {seen} in {data.source}")
+
+
+def _record(plan: Plan, status: Status, created: str, cells: list[CellRecord]) -> RunRecord:
+    def model(name: str, denoiser: Denoiser) -> ModelRecord:
+        low, high = denoiser.schedule.sigma_min, denoiser.schedule.sigma_max
+        return ModelRecord(
+            name=name,
+            spec=denoiser.traits.spec,
+            parameterization=denoiser.parameterization.name,
+            schedule=repr(denoiser.schedule),
+            sigma_min=low or None,
+            sigma_max=None if math.isinf(high) else high,
+            parameters=denoiser.traits.parameters,
+            event_shape=denoiser.event_shape,
+            data_range=denoiser.data_range,
+            fingerprint=denoiser.traits.fingerprint,
+        )
+
+    return RunRecord(
+        id=plan.run_id,
+        name=plan.suite.name,
+        status=status,
+        created=created,
+        seconds=sum(cell.seconds for cell in cells),
+        suite=plan.suite.model_dump(by_alias=True),
+        baseline=plan.suite.baseline_name,
+        models=[model(name, denoiser) for name, denoiser in plan.denoisers.items()],
+        fingerprint=plan.fingerprint,
+        environment=plan.environment,
+        cells=cells,
+    )
+
+
+def _cell_record(cell: Cell, seconds: float, error: str | None = None) -> CellRecord:
+    return CellRecord(
+        key=cell.key,
+        kind=cell.kind,
+        title=cell.title,
+        model=cell.model,
+        seconds=seconds,
+        evaluations=cell.evaluations,
+        sampler=cell.sampler,
+        steps=cell.steps,
+        grid=cell.grid,
+        error=error,
+    )
+
+
+def describe_environment(device: torch.device) -> dict[str, str]:
+    """What may differ between two comparable runs."""
+    packages = ("sigmascope", "torch", "torchmetrics", "diffusers", "numpy")
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
+    return {
+        **{package: version(package) for package in packages},
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "device": device.type,
+        "device_name": name,
+        "threads": str(torch.get_num_threads()),
+        "tf32": str(torch.backends.cuda.matmul.allow_tf32),
+        "cpus": str(os.cpu_count()),
+    }
+
+
+def _checked_device(device: torch.device | str) -> torch.device:
+    try:
+        checked = torch.device(device)
+        torch.empty(0, device=checked)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"device: expected one this torch can use, such as cpu, got {device!r}: {error}") from error
+    return checked
+
+
+def _rooted(spec: str, folder: Path) -> str:
+    """A relative path in a spec begins at the suite's folder."""
+    scheme, _, location = spec.partition(":")
+    return f"{scheme}:{folder / location}" if scheme != "python" and (folder / location).exists() else spec
+
+
+def _seeds(sampling: Sampling, limit: int | None) -> str:
+    ids = seed_range(sampling.seeds)
+    return f"{ids[0]}-{ids[:limit][-1]}"
+
+
+def _sample_ids(seeds: str) -> Tensor:
+    ids = seed_range(seeds)
+    return torch.arange(ids.start, ids.stop)
+
+
+def _least(*limits: int | None) -> int | None:
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def _hash(content: Any) -> str:
+    return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

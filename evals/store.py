@@ -1,0 +1,244 @@
+"""Runs on disk: immutable directories, the completion marker last.
+
+    runs/
+      NAME-HASH/              a finished run; it appears whole, by one rename
+        run.json              RunRecord
+        levels.parquet  evaluations.parquet  samples.parquet  metrics.parquet
+        images/CELL.webp      contact sheet of a sampling cell
+      NAME-HASH.partial/      a run in progress, or what a killed one left
+        run.json              status "partial" or "failed"
+        cells/CELL/           one finished cell each: cell.json, its tables and its sheet; it appears by one rename too
+
+The id is a hash of everything that decides the result, so the same suite finds its own partial run and goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+from pydantic import ValidationError
+
+from ..errors import ConfigError, StoreError
+from .records import SCHEMA_VERSION, TABLES, CellRecord, RunRecord
+
+PARTIAL = ".partial"
+_SHEET_COLUMNS = 16
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """What executing one cell gives: its record, its tables, and thumbnails by tile."""
+
+    record: CellRecord
+    tables: Mapping[str, pd.DataFrame]
+    thumbnails: np.ndarray | None = None
+    """`(tiles, H, W, C)` uint8."""
+
+
+class Run:
+    """One run, read lazily. A partial run reads the same way: its tables hold the finished cells."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def id(self) -> str:
+        return self.folder.name.removesuffix(PARTIAL)
+
+    @cached_property
+    def record(self) -> RunRecord:
+        return _read_record(self.folder / "run.json")
+
+    @property
+    def digest(self) -> str:
+        """Changes whenever the run's content does: what a cache is keyed on."""
+        return f"{self.folder.name}:{(self.folder / 'run.json').stat().st_mtime_ns}:{len(self._cell_folders())}"
+
+    def table(self, name: str) -> pd.DataFrame:
+        """One of the tables of `records.TABLES`; empty, with its columns, where the run has no such rows."""
+        if name not in TABLES:
+            raise ConfigError(f"unknown table {name!r}; expected one of: {', '.join(TABLES)}")
+        whole = self.folder / f"{name}.parquet"
+        paths = [whole] if whole.exists() else [cell / f"{name}.parquet" for cell in self._cell_folders()]
+        parts = [_read_table(path) for path in paths if path.exists()]
+        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(TABLES[name]))
+
+    def images(self, model: str, sampler: str, steps: int, grid: str) -> dict[int, np.ndarray]:
+        """Thumbnails of one sampling cell: sample id -> `(H, W, C)` uint8."""
+        rows = self.table("samples")
+        rows = rows[
+            (rows["model"] == model) & (rows["sampler"] == sampler) & (rows["steps"] == steps) & (rows["grid"] == grid)
+        ]
+        cell = next(
+            (c for c in self.record.cells if (c.model, c.sampler, c.steps, c.grid) == (model, sampler, steps, grid)), None
+        )
+        kept = rows[rows["tile"] >= 0]
+        if cell is None or kept.empty:
+            return {}
+        shape = self._event_shape(model)
+        return {
+            int(sample): tile
+            for sample, tile in zip(kept["sample"], _tiles(self._sheet(cell.key), shape, kept["tile"]), strict=True)
+        }
+
+    def _sheet(self, key: str) -> Path:
+        whole = self.folder / "images" / f"{key}.webp"
+        return whole if whole.exists() else self.folder / "cells" / key / "images.webp"
+
+    def _event_shape(self, model: str) -> tuple[int, int]:
+        shape = next(m.event_shape for m in self.record.models if m.name == model)
+        return shape[-2], shape[-1]
+
+    def _cell_folders(self) -> list[Path]:
+        known = [self.folder / "cells" / cell.key for cell in self.record.cells]
+        return [folder for folder in known if folder.is_dir()]
+
+
+class Store:
+    """The folder that holds runs."""
+
+    def __init__(self, root: Path | str) -> None:
+        self.root = Path(root)
+
+    def runs(self) -> list[Run]:
+        """Every run, newest first; folders without a run.json are not runs."""
+        if not self.root.is_dir():
+            return []
+        runs = [Run(path.parent) for path in self.root.glob("*/run.json")]
+        return sorted(runs, key=lambda run: (run.record.created, run.id), reverse=True)
+
+    def find(self, reference: str) -> Run:
+        """A run by "latest", id, unique id prefix, or path. Raises ConfigError listing what there is."""
+        if (Path(reference) / "run.json").is_file():
+            return Run(Path(reference))
+        runs = self.runs()
+        if reference == "latest" and runs:
+            return runs[0]
+        exact = [run for run in runs if run.id == reference]
+        matching = exact or [run for run in runs if run.id.startswith(reference)]
+        if len(matching) == 1:
+            return matching[0]
+        problem = f"{len(matching)} runs begin with" if matching else "no run is named"
+        there = ", ".join(run.id for run in runs[:8]) or "none yet"
+        raise ConfigError(f"{problem} {reference!r} in {self.root}; there are: {there}")
+
+
+class Writer:
+    """Writes one run: cells as they finish, then the whole. Every appearance on disk is one rename."""
+
+    def __init__(self, root: Path, run_id: str) -> None:
+        self.final = root / run_id
+        self.partial = root / (run_id + PARTIAL)
+        try:
+            (self.partial / "cells").mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=self.partial):
+                pass
+        except OSError as error:
+            raise StoreError(f"{root}: expected a folder that can be written, got: {error}") from error
+
+    def finished(self, key: str) -> CellRecord | None:
+        """The record of a cell finished by an earlier session, or None."""
+        path = self.partial / "cells" / key / "cell.json"
+        return CellRecord.model_validate_json(path.read_text()) if path.is_file() else None
+
+    def write_cell(self, result: CellResult) -> None:
+        with _appearing(self.partial / "cells" / result.record.key) as folder:
+            for name, table in result.tables.items():
+                table[list(TABLES[name])].to_parquet(folder / f"{name}.parquet", index=False)
+            if result.thumbnails is not None:
+                save_sheet(result.thumbnails, folder / "images.webp")
+            (folder / "cell.json").write_text(result.record.model_dump_json(indent=1))
+
+    def write_record(self, record: RunRecord) -> None:
+        """The state of a run in progress."""
+        with _writing(self.partial / "run.json"):
+            fresh = self.partial / "run.json.new"
+            fresh.write_text(record.model_dump_json(indent=1))
+            fresh.replace(self.partial / "run.json")
+
+    def finish(self, record: RunRecord) -> Run:
+        """Gather the cells into one directory and let it appear; then drop the partial one."""
+        gathered = Run(self.partial)
+        with _appearing(self.final) as folder:
+            for name in TABLES:
+                table = gathered.table(name)
+                if len(table):
+                    table.to_parquet(folder / f"{name}.parquet", index=False)
+            (folder / "images").mkdir()
+            for cell in record.cells:
+                sheet = self.partial / "cells" / cell.key / "images.webp"
+                if sheet.exists():
+                    shutil.copyfile(sheet, folder / "images" / f"{cell.key}.webp")
+            (folder / "run.json").write_text(record.model_dump_json(indent=1))
+        shutil.rmtree(self.partial)
+        return Run(self.final)
+
+
+def save_sheet(tiles: np.ndarray, path: Path) -> None:
+    """`(N, H, W, C)` uint8 -> one lossless WebP, sixteen tiles a row."""
+    count, height, width, channels = tiles.shape
+    rows = -(-count // _SHEET_COLUMNS)
+    sheet = np.zeros((rows * height, min(count, _SHEET_COLUMNS) * width, channels), np.uint8)
+    for index, tile in enumerate(tiles):
+        row, column = divmod(index, _SHEET_COLUMNS)
+        sheet[row * height : (row + 1) * height, column * width : (column + 1) * width] = tile
+    Image.fromarray(sheet.squeeze(-1) if channels == 1 else sheet).save(path, lossless=True)
+
+
+def _tiles(path: Path, shape: tuple[int, int], indices: pd.Series) -> Iterator[np.ndarray]:
+    height, width = shape
+    with Image.open(path) as image:
+        sheet = np.asarray(image.convert("RGB"))
+    for index in indices:
+        row, column = divmod(int(index), _SHEET_COLUMNS)
+        yield sheet[row * height : (row + 1) * height, column * width : (column + 1) * width]
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"{path}: can't be written: {error}") from error
+
+
+@contextmanager
+def _appearing(path: Path) -> Iterator[Path]:
+    """A temporary folder beside `path` that becomes it when the block ends well, and vanishes when it doesn't."""
+    with _writing(path):
+        folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        try:
+            yield folder
+            folder.chmod(0o755)
+            os.replace(folder, path)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _read_record(path: Path) -> RunRecord:
+    try:
+        record = RunRecord.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise StoreError(f"{path}: expected a run's record, got: {error}") from error
+    if record.schema_version > SCHEMA_VERSION:
+        raise StoreError(
+            f"{path}: schema_version {record.schema_version} is newer than this Sigmascope reads ({SCHEMA_VERSION}); upgrade it"
+        )
+    return record
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path}: expected a Parquet table, got: {error}") from error

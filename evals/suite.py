@@ -1,0 +1,174 @@
+"""The suite: a TOML file that says what to run. Typed, strict, checked whole before anything expensive."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from ..errors import ConfigError, SigmascopeError
+from ..metrics.features import FEATURE_NETWORKS
+from ..registry import Registry
+from .loading import LOADERS, known_loaders
+from .samplers import GRIDS, solver
+from .scoring import METRICS
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _known(registry: Registry[Any]) -> Callable[[str], str]:
+    def check(name: str) -> str:
+        registry[name]
+        return name
+
+    return check
+
+
+def _checked_sampler(name: str) -> str:
+    solver(name)
+    return name
+
+
+def _checked_spec(spec: str) -> str:
+    known_loaders()
+    scheme, _, location = spec.partition(":")
+    if not location:
+        raise ValueError(f"expected SCHEME:LOCATION with a scheme of {', '.join(known_loaders())}, got {spec!r}")
+    LOADERS[scheme]
+    return spec
+
+
+def _checked_seeds(text: str) -> str:
+    seed_range(text)
+    return text
+
+
+def seed_range(text: str) -> range:
+    """ "0-255" -> range(0, 256), a single "7" -> range(7, 8)."""
+    match = re.fullmatch(r"(\d+)(?:-(\d+))?", text.strip())
+    if not match or int(match[2] or match[1]) < int(match[1]):
+        raise ConfigError(f"seeds: expected FIRST-LAST such as '0-255', got {text!r}")
+    return range(int(match[1]), int(match[2] or match[1]) + 1)
+
+
+Sampler = Annotated[str, AfterValidator(_checked_sampler)]
+GridName = Annotated[str, AfterValidator(_known(GRIDS))]
+MetricName = Annotated[str, AfterValidator(_known(METRICS))]
+FeatureName = Annotated[str, AfterValidator(_known(FEATURE_NETWORKS))]
+Spec = Annotated[str, AfterValidator(_checked_spec)]
+Seeds = Annotated[str, AfterValidator(_checked_seeds)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Model(_Strict):
+    """One denoiser to evaluate."""
+
+    name: Annotated[str, Field(min_length=1, max_length=80)]
+    spec: Spec
+    """SCHEME:LOCATION; a relative path is relative to the suite's folder."""
+
+
+class Data(_Strict):
+    """Held-out images: noised by the probes, and the reference of the metrics."""
+
+    source: str
+    """python:MODULE:FUNCTION, a folder of images or an .npz file."""
+    limit: Annotated[int, Field(ge=2)] | None = None
+    """Use only the first images."""
+
+
+class DenoisingError(_Strict):
+    """The per-noise-level denoising error (P1)."""
+
+    levels: Annotated[int, Field(ge=2)] = 24
+    """Uniform in log-SNR."""
+    draws: Count = 2
+    """Noise draws per image and level."""
+    sigma_min: Annotated[float, Field(gt=0)] | None = None
+    """None: the range that all models of the suite share."""
+    sigma_max: Annotated[float, Field(gt=0)] | None = None
+
+
+class Probes(_Strict):
+    denoising_error: DenoisingError | None = None
+
+
+class Sampling(_Strict):
+    """Every model x sampler x step count x grid makes samples from the same seeds."""
+
+    samplers: Annotated[list[Sampler], Field(min_length=1)]
+    steps: Annotated[list[Count], Field(min_length=1)]
+    grids: Annotated[list[GridName], Field(min_length=1)] = ["karras"]
+    seeds: Seeds = "0-255"
+    """Sample ids, first and last; each sample's noise depends on its id and the run's seed alone."""
+    thumbnails: Annotated[int, Field(ge=0, le=1024)] = 64
+    """Samples kept as images, the first ids."""
+    metrics: list[MetricName] = ["frechet_distance"]
+    features: FeatureName = "inception"
+    """The network whose features the metrics compare."""
+
+
+class Suite(_Strict):
+    """A suite file. Unknown keys, names and impossible values are refused with what was expected."""
+
+    schema_: Literal[1] = Field(alias="schema")
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,60}$")]
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    baseline: str = ""
+    """The model the others are compared with; the first one by default."""
+    micro_batch: Count = 64
+    """Rows per network call. It may change the last bits of a result, so it is part of the run's identity."""
+    data: Data
+    models: Annotated[list[Model], Field(min_length=1)]
+    probes: Probes = Probes()
+    sampling: Sampling | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Suite:
+        names = [model.name for model in self.models]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise ValueError(f"models: expected distinct names, got {', '.join(repeated)} more than once")
+        if self.baseline and self.baseline not in names:
+            raise ValueError(f"baseline: expected one of {', '.join(names)}, got {self.baseline!r}")
+        if self.probes.denoising_error is None and self.sampling is None:
+            raise ValueError("expected [probes.denoising_error] or [sampling]: there is nothing to run")
+        error = self.probes.denoising_error
+        if error and error.sigma_min and error.sigma_max and error.sigma_min >= error.sigma_max:
+            raise ValueError(f"probes: expected sigma_min < sigma_max, got {error.sigma_min} and {error.sigma_max}")
+        return self
+
+    @property
+    def baseline_name(self) -> str:
+        return self.baseline or self.models[0].name
+
+
+def read_suite(path: Path) -> Suite:
+    """A suite from its TOML file. Raises ConfigError naming the file, the key, what was expected and what came."""
+    try:
+        content = tomllib.loads(path.read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path}: expected a suite in TOML, got: {error}") from error
+    try:
+        return Suite.model_validate(content)
+    except ValidationError as error:
+        problems = "\n".join(f"  {_explained(problem)}" for problem in error.errors())
+        raise ConfigError(f"{path}: the suite can't be run:\n{problems}") from error
+    except SigmascopeError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def _explained(problem: object) -> str:
+    assert isinstance(problem, dict)
+    place = ".".join(str(part) for part in problem["loc"]) or "suite"
+    if problem["type"] == "extra_forbidden":
+        return f"{place}: unknown key"
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    given = problem.get("input")
+    return f"{place}: {message}" + (f", got {given!r}" if isinstance(given, (str, int, float)) and "got" not in message else "")
