@@ -30,13 +30,16 @@ from .noise import Noise
 from .probes import denoising_error
 from .probes.engine import evaluate
 from .records import CellRecord, Kind, ModelRecord, RunRecord, Status
-from .samplers import GRIDS, sample, solver
+from .samplers import GRIDS, Grid, sample, solver
 from .samplers.grids import finite_range
 from .scoring import Scorer, to_uint8
 from .store import CellResult, Run, Store, Writer
 from .suite import Sampling, Suite, seed_range
 
 Progress = Callable[[int], None]
+
+NATIVE = "native"
+"""Stands where a grid's name would, for samplers that bring their own."""
 
 
 class Watcher(Protocol):
@@ -138,8 +141,8 @@ def prepare(
 def execute(plan: Plan, root: Path, watcher: Watcher | None = None) -> Run:
     """Run the plan's unfinished cells and store the run under `root`; a finished run is returned as it is.
 
-    A cell whose model breaks its contract is recorded as failed and the others go on; then ModelError is raised, and the
-    partial run stays, to be resumed.
+    A cell whose model breaks its contract is recorded as failed and the others go on; then ModelError is raised, and
+    the partial run stays, to be resumed.
     """
     watcher = watcher or Silent()
     if (root / plan.run_id / "run.json").is_file():
@@ -180,6 +183,34 @@ def execute(plan: Plan, root: Path, watcher: Watcher | None = None) -> Run:
     return writer.finish(record("complete"))
 
 
+@dataclass(frozen=True)
+class Cost:
+    seconds: float
+    memory_bytes: int
+
+
+def estimate(plan: Plan) -> Cost:
+    """Time and memory of a plan, from one timed micro-batch per model and the size of what a batch carries."""
+    seconds = 0.0
+    for name, denoiser in plan.denoisers.items():
+        count = denoiser.micro_batch
+        x = torch.zeros(count, *denoiser.event_shape, device=denoiser.device)
+        labels = class_labels(denoiser, torch.arange(count))
+        sigma = float(GRIDS["log_snr"](denoiser.schedule, 2)[1])
+        cond = {} if labels is None else {"class_labels": labels}
+        denoiser.denoise(x, sigma, cond)  # warm up
+        began = time.perf_counter()
+        denoiser.denoise(x, sigma, cond)
+        if denoiser.device.type == "cuda":
+            torch.cuda.synchronize(denoiser.device)
+        each = (time.perf_counter() - began) / count
+        seconds += each * sum(cell.evaluations for cell in plan.cells if cell.model == name)
+    parameters = sum(denoiser.traits.parameters for denoiser in plan.denoisers.values())
+    values = max(denoiser.dimensions for denoiser in plan.denoisers.values())
+    carried = plan.batch_size * values * 8 * 8  # state, noise, prediction: about eight float64 copies
+    return Cost(seconds, 4 * parameters + carried + plan.data.images.numel() * 4)
+
+
 def _execute_cell(plan: Plan, cell: Cell, progress: Progress) -> CellResult:
     tables, thumbnails = (_probe if cell.kind == "probe" else _sample)(plan, cell, progress)
     return CellResult(_cell_record(cell, 0.0), tables, thumbnails)
@@ -198,7 +229,10 @@ def _probe(plan: Plan, cell: Cell, progress: Progress) -> tuple[dict[str, pd.Dat
 
 def _sample(plan: Plan, cell: Cell, progress: Progress) -> tuple[dict[str, pd.DataFrame], np.ndarray]:
     sampling = plan.suite.sampling
-    assert sampling is not None and cell.sampler is not None and cell.steps is not None and cell.grid is not None
+    assert sampling is not None
+    assert cell.sampler is not None
+    assert cell.steps is not None
+    assert cell.grid is not None
     denoiser = plan.denoisers[cell.model]
     ids = _sample_ids(plan.fingerprint["seeds"])
     labels = class_labels(denoiser, ids)
@@ -208,7 +242,7 @@ def _sample(plan: Plan, cell: Cell, progress: Progress) -> tuple[dict[str, pd.Da
         ids,
         Noise(plan.suite.seed),
         steps=cell.steps,
-        grid=GRIDS[cell.grid],
+        grid=_grid(cell.grid),
         cond={} if labels is None else {"class_labels": labels},
         batch_size=plan.batch_size,
         progress=progress,
@@ -264,7 +298,7 @@ def _cells(
             continue
         samples = len(_sample_ids(_seeds(suite.sampling, limit)))
         for sampler in suite.sampling.samplers:
-            grids = ["native"] if solver(sampler).own_clock else suite.sampling.grids
+            grids = [NATIVE] if solver(sampler).own_clock else suite.sampling.grids
             for steps in suite.sampling.steps:
                 for grid in grids:
                     title = f"{name} · {sampler}, {steps} steps" + (f", {grid}" if len(grids) > 1 else "")
@@ -276,10 +310,14 @@ def _cells(
     return cells
 
 
+def _grid(name: str) -> Grid | None:
+    return None if name == NATIVE else GRIDS[name]
+
+
 def _evaluations_per_sample(denoiser: Denoiser, sampler: str, steps: int, grid: str) -> int:
     """How often the network is asked for one sample; also finds out early that a sampler can't do these steps."""
     method = solver(sampler)
-    sigmas = method.levels(denoiser, GRIDS[grid if grid in GRIDS else "karras"], steps)
+    sigmas = method.levels(denoiser, _grid(grid), steps)
     return method.evaluations(len(sigmas) - 1)
 
 

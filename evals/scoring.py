@@ -1,7 +1,8 @@
 """Numbers about a set of samples: one pass of a feature network, then every metric asked for.
 
-A score names what it is by the features it stands on: FID and Inception score on Inception's, "Fréchet distance (digits)" on
-others. It carries its protocol in words and as a fingerprint; scores of different fingerprints do not compare.
+A score names what it is by the features it stands on: FID and Inception score on Inception's, "Fréchet distance
+(digits)" on others. It carries its protocol in words and as a fingerprint; scores of different fingerprints do not
+compare.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from ..errors import DataError
 from ..metrics.features import FeatureNetwork, Features, load_features
-from ..metrics.frechet import Gaussian, frechet_influence
+from ..metrics.frechet import Gaussian, frechet_distance, frechet_influence
 from ..metrics.inception_score import inception_score_influence
 from ..metrics.protocols import fingerprint
 from ..registry import Registry
@@ -56,17 +57,21 @@ _Z95 = 1.959964
 
 @METRICS.register("frechet_distance")
 def _frechet(generated: Features, reference: Reference, network: FeatureNetwork) -> Score:
-    """Fréchet distance at this N, not corrected for its bias, with the interval of its influence values."""
-    influence = frechet_influence(generated.pooled, reference.gaussian)
+    """Fréchet distance at this N, not corrected for its bias; its interval needs more samples than dimensions."""
+    count, dimension = generated.pooled.shape
+    if count > dimension:
+        influence = frechet_influence(generated.pooled, reference.gaussian)
+        value, half = influence.value, _Z95 * influence.standard_error
+    else:
+        value, half = frechet_distance(generated.pooled, reference.gaussian), math.nan
     name = "FID" if network.name == "inception" else f"Fréchet distance ({network.name})"
     protocol = f"{network.protocol}; pooled features, ddof 1, against {reference.gaussian.n} images"
-    half = _Z95 * influence.standard_error
     return Score(
         name,
-        influence.value,
-        influence.value - half,
-        influence.value + half,
-        len(generated.pooled),
+        value,
+        value - half,
+        value + half,
+        count,
         protocol,
         fingerprint(metric=name, network=network.fingerprint, reference=reference.digest),
     )
@@ -119,6 +124,6 @@ class Scorer:
 
 
 def to_uint8(images: Tensor, data_range: tuple[float, float]) -> Tensor:
-    """Images in `data_range` -> uint8, rounded to nearest; what lies outside saturates (and is counted by the runner)."""
+    """Images in `data_range` -> uint8, rounded to nearest; what lies outside saturates, and the runner counts it."""
     low, high = data_range
     return ((images - low) * (255.0 / (high - low))).round().clamp(0, 255).to(torch.uint8)

@@ -80,7 +80,8 @@ class Run:
             (rows["model"] == model) & (rows["sampler"] == sampler) & (rows["steps"] == steps) & (rows["grid"] == grid)
         ]
         cell = next(
-            (c for c in self.record.cells if (c.model, c.sampler, c.steps, c.grid) == (model, sampler, steps, grid)), None
+            (c for c in self.record.cells if (c.model, c.sampler, c.steps, c.grid) == (model, sampler, steps, grid)),
+            None,
         )
         kept = rows[rows["tile"] >= 0]
         if cell is None or kept.empty:
@@ -232,7 +233,8 @@ def _read_record(path: Path) -> RunRecord:
         raise StoreError(f"{path}: expected a run's record, got: {error}") from error
     if record.schema_version > SCHEMA_VERSION:
         raise StoreError(
-            f"{path}: schema_version {record.schema_version} is newer than this Sigmascope reads ({SCHEMA_VERSION}); upgrade it"
+            f"{path}: expected schema_version {SCHEMA_VERSION} or older, got {record.schema_version}; "
+            "upgrade Sigmascope to read it"
         )
     return record
 

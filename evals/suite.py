@@ -171,4 +171,5 @@ def _explained(problem: object) -> str:
         return f"{place}: unknown key"
     message = str(problem["msg"]).removeprefix("Value error, ")
     given = problem.get("input")
-    return f"{place}: {message}" + (f", got {given!r}" if isinstance(given, (str, int, float)) and "got" not in message else "")
+    known = "got" in message or repr(given) in message or not isinstance(given, str | int | float)
+    return f"{place}: {message}" + ("" if known else f", got {given!r}")

@@ -124,7 +124,7 @@ def _network(folder: Path, location: str) -> tuple[Any, str]:
             f"got {sorted(path.name for path in folder.iterdir())} (pickled weights are not read)"
         )
     try:
-        network = kind.from_pretrained(folder, use_safetensors=True, local_files_only=True)
+        network = kind.from_pretrained(folder, use_safetensors=True, local_files_only=True, low_cpu_mem_usage=False)
     except Exception as error:  # diffusers raises whatever the file made it meet
         raise LoadError(f"diffusers:{location}: {folder.name} can't be loaded: {error}") from error
     digest = hashlib.sha256()

@@ -1,8 +1,8 @@
 """P1, the denoising error per noise level: E |D(x0 + sigma eps; sigma) - x0|^2 / d.
 
-It says which levels regressed. Alone it is no measure of sample quality: only the part of the error that is a gradient moves
-the samples. Errors are in x0 units; a factor per level turns them into eps, v or flow units (metrics.denoising), so the ratio
-of two models is the same in all of them.
+It says which levels regressed. Alone it is no measure of sample quality: only the part of the error that is a gradient
+moves the samples. Errors are in x0 units; a factor per level turns them into eps, v or flow units (metrics.denoising),
+so the ratio of two models is the same in all of them.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ class DiffusersScheduler(Solver):
         self._takes_generator = "generator" in inspect.signature(kind.step).parameters
         self.stochastic = self._takes_generator
 
-    def levels(self, denoiser: Denoiser, grid: Grid, steps: int) -> Tensor:
+    def levels(self, denoiser: Denoiser, grid: Grid | None, steps: int) -> Tensor:
         """The scheduler's own levels; `grid` is not used."""
         scheduler = self._scheduler(denoiser, steps)
         sigmas = [self._level(scheduler, index).sigma for index in range(len(scheduler.timesteps))]

@@ -37,7 +37,7 @@ def sample(
     noise: Noise,
     *,
     steps: int,
-    grid: Grid = GRIDS["karras"],
+    grid: Grid | None = GRIDS["karras"],
     cond: Cond | None = None,
     batch_size: int = 256,
     dtype: torch.dtype = torch.float32,

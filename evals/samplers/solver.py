@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ...errors import ConfigError
 from ...registry import Registry
 from ..denoiser import Cond, Denoiser
 from ..levels import broadcast
@@ -63,8 +64,10 @@ class Solver(ABC):
         """Network evaluations per sample for a grid of this many steps."""
         return steps
 
-    def levels(self, denoiser: Denoiser, grid: Grid, steps: int) -> Tensor:
-        """The sigmas visited, `(steps + 1,)` float64, descending to 0."""
+    def levels(self, denoiser: Denoiser, grid: Grid | None, steps: int) -> Tensor:
+        """The sigmas visited, `(steps + 1,)` float64, descending to 0. A solver with its own clock takes no grid."""
+        if grid is None:
+            raise ConfigError(f"{type(self).__name__}: expected a grid of noise levels, got none")
         return grid(denoiser.schedule, steps)
 
     def init(self, denoiser: Denoiser, sigmas: Tensor, steps: int, noise: Tensor) -> State:
