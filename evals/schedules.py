@@ -36,8 +36,14 @@ class Schedule(ABC):
 
     def derivatives(self, time: Tensor) -> tuple[Tensor, Tensor] | None:
         """(d alpha / dt, d sigma_t / dt), or None where the schedule has no derivative."""
-        slopes: tuple[Tensor, Tensor] = torch.func.jvp(self.coefficients, (time,), (torch.ones_like(time),))[1]
-        return slopes
+        with torch.inference_mode(False), torch.enable_grad():
+            time = time.clone().requires_grad_()
+            slopes = [
+                torch.autograd.grad(value.sum(), time, allow_unused=True)[0] if value.requires_grad else None
+                for value in self.coefficients(time)
+            ]
+        alpha, sigma_t = (torch.zeros_like(time) if slope is None else slope for slope in slopes)
+        return alpha.detach(), sigma_t.detach()
 
     def __call__(self, time: Tensor | float) -> Level:
         """The level at a native time `()` or `(B,)`. Raises ConfigError outside [first, last]."""
