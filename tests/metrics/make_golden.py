@@ -1,6 +1,6 @@
 """Makes golden.json: what torch-fidelity and pytorch-fid give on seeded weights, images, logits and features.
 
-Run in an environment of its own, with torch, scipy, torch-fidelity, pytorch-fid and torchvision (these three --no-deps):
+Run in an environment of its own, with torch, scipy and, --no-deps, torch-fidelity, pytorch-fid and torchvision:
 
     PYTHONPATH=.types python tests/metrics/make_golden.py
 
@@ -10,6 +10,7 @@ that stream. Weights and images are synthetic; the file holds a few numbers per 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import tempfile
@@ -30,7 +31,7 @@ def uniform(name: str, *shape: int) -> np.ndarray:
 
 
 def seeded_state(shapes: dict[str, tuple[int, ...]]) -> dict[str, torch.Tensor]:
-    """A state dict for Inception-v3 that keeps activations of order 1: He-uniform weights, batch norms around identity."""
+    """A state dict that keeps activations of order 1: He-uniform weights, batch norms around identity."""
     return {name: torch.from_numpy(_parameter(name, shape)) for name, shape in shapes.items()}
 
 
@@ -65,6 +66,12 @@ def seeded_features() -> tuple[torch.Tensor, torch.Tensor]:
     return torch.from_numpy(generated), torch.from_numpy(real)
 
 
+def names_hash(state: dict[str, torch.Tensor]) -> str:
+    """Of every name and shape."""
+    listed = [f"{name} {tuple(value.shape)}" for name, value in sorted(state.items())]
+    return hashlib.sha256("\n".join(listed).encode()).hexdigest()
+
+
 def summary(features: torch.Tensor) -> dict[str, Any]:
     """Some entries of a (2, d) table, and its norm."""
     table = features.double()
@@ -82,12 +89,11 @@ def main() -> None:
     import pytorch_fid.fid_score
     import pytorch_fid.inception
     import torch_fidelity
+    from sigmascope.metrics.features.inception import InceptionV3
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
     from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
     from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
     from torch_fidelity.metric_isc import isc_features_to_metric
-
-    from sigmascope.metrics.features.inception import InceptionV3
 
     # Both peers load strictly: our names and shapes are theirs, which are the published file's.
     shapes = {name: tuple(value.shape) for name, value in InceptionV3().state_dict().items()}
@@ -113,6 +119,7 @@ def main() -> None:
 
     golden = {
         "versions": {"torch-fidelity": torch_fidelity.__version__, "pytorch-fid": "0.3.0", "torch": torch.__version__},
+        "names": names_hash(fidelity.state_dict()),
         "resized": summary(resized.flatten(1)),
         "pooled": summary(pooled),
         "pooled_pytorch_fid": summary(other.flatten(1)),
