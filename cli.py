@@ -269,6 +269,9 @@ def _listing(what: Listing, folder: Path) -> list[dict[str, Any]]:
     if what is Listing.runs:
         from .evals.store import Store
 
+        runs, problems = Store(folder).scan()
+        for problem in problems:
+            err.print(f"unreadable: {problem}", markup=False, soft_wrap=True)
         return [
             {
                 "id": run.id,
@@ -277,7 +280,7 @@ def _listing(what: Listing, folder: Path) -> list[dict[str, Any]]:
                 "models": ", ".join(model.name for model in run.record.models),
                 "cells": len(run.record.cells),
             }
-            for run in Store(folder).runs()
+            for run in runs
         ]
     from .evals.loading import known_loaders
     from .evals.probes import PROBES

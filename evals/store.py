@@ -112,11 +112,21 @@ class Store:
         self.root = Path(root)
 
     def runs(self) -> list[Run]:
-        """Every run, newest first; folders without a run.json are not runs."""
-        if not self.root.is_dir():
-            return []
-        runs = [Run(path.parent) for path in self.root.glob("*/run.json")]
-        return sorted(runs, key=lambda run: (run.record.created, run.id), reverse=True)
+        """Every readable run, newest first."""
+        return self.scan()[0]
+
+    def scan(self) -> tuple[list[Run], list[str]]:
+        """Every readable run, newest first, and what is wrong with the others. A folder without run.json is no run."""
+        runs, problems = [], []
+        for path in sorted(self.root.glob("*/run.json")):
+            run = Run(path.parent)
+            try:
+                run.record  # noqa: B018
+            except StoreError as error:
+                problems.append(str(error))
+            else:
+                runs.append(run)
+        return sorted(runs, key=lambda run: (run.record.created, run.id), reverse=True), problems
 
     def find(self, reference: str) -> Run:
         """A run by "latest", id, unique id prefix, or path. Raises ConfigError listing what there is."""

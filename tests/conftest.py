@@ -1,4 +1,4 @@
-"""Shared by all tests: one thread, so that workers don't fight over cores, and a skip with a reason where there is no GPU."""
+"""Shared by all tests: one thread, so that workers do not fight over cores; a reason where there is no GPU."""
 
 import pytest
 import torch

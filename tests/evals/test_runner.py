@@ -116,7 +116,12 @@ def test_running_again_returns_the_finished_run_untouched(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [("seed = 5", "seed = 6"), ("draws = 2", "draws = 3"), ('"0-69"', '"0-70"'), ("micro_batch = 16", "micro_batch = 8")],
+    [
+        ("seed = 5", "seed = 6"),
+        ("draws = 2", "draws = 3"),
+        ('"0-69"', '"0-70"'),
+        ("micro_batch = 16", "micro_batch = 8"),
+    ],
 )
 def test_whatever_decides_a_result_changes_the_id(tmp_path: Path, old: str, new: str) -> None:
     assert plan_of(tmp_path).run_id != plan_of(tmp_path, SUITE.replace(old, new)).run_id
@@ -225,7 +230,7 @@ def test_samples_depend_on_id_not_on_how_many_are_asked_for(tmp_path: Path) -> N
 
 def test_estimate_counts_every_evaluation(tmp_path: Path) -> None:
     small, large = estimate(plan_of(tmp_path, limit=2)), estimate(plan_of(tmp_path))
-    assert 0 < small.seconds
+    assert small.seconds > 0
     assert 0 < small.memory_bytes <= large.memory_bytes
 
 

@@ -52,7 +52,11 @@ def test_defaults(tmp_path: Path) -> None:
         ("diffusers:a", "difusers:a", "unknown model loader 'difusers'"),
         ("diffusers:a", "a", "expected SCHEME:LOCATION"),
         ('name = "s"', 'name = "s"\nbaseline = "b"', "baseline: expected one of a, got 'b'"),
-        ("[sampling]", '[[models]]\nname = "a"\nspec = "diffusers:b"\n[sampling]', "distinct names, got a more than once"),
+        (
+            "[sampling]",
+            '[[models]]\nname = "a"\nspec = "diffusers:b"\n[sampling]',
+            "distinct names, got a more than once",
+        ),
         ('[sampling]\nsamplers = ["euler"]\nsteps = [4]', "", "nothing to run"),
         ("[sampling]", "[probes.denoising_error]\nsigma_min = 3\nsigma_max = 2\n[sampling]", "sigma_min < sigma_max"),
         ("[sampling]", "[probes.denoisingerror]\n[sampling]", "probes.denoisingerror: unknown key"),

@@ -1,11 +1,10 @@
 """Small denoisers for tests of the harness, loaded by dotted name as a user's would be."""
 
 import torch
-from torch import Tensor, nn
-
 from sigmascope.evals.denoiser import Denoiser, Traits, wrap
 from sigmascope.evals.schedules import EDM
 from sigmascope.fixtures.oracles import Gaussian
+from torch import Tensor, nn
 
 
 class Toy(nn.Module):
