@@ -1,0 +1,230 @@
+"""What differs between two models: paired at every noise level, merged into bands, and metric by metric.
+
+Tables -> compare / compare_all -> Comparison -> findings.py (sentences), gate.py (verdict), figures (pictures).
+Pairs share image, level and draw, hence the noise; intervals are clustered by image (metrics/intervals.py).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from ..errors import IncomparableError
+from ..metrics.intervals import paired_log_ratio, verdict
+from .tables import Tables, better
+
+if TYPE_CHECKING:
+    from ..evals.store import Run
+
+CELL = ["sampler", "steps", "grid", "metric"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a comparison is made. `margin` is relative: 0.01 lets the error be 1% higher."""
+
+    margin: float = 0.01
+    confidence: float = 0.95
+    resamples: int = 2000
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Band:
+    """Adjacent noise levels at which a model is significantly worse (ratio > 1) or better (ratio < 1) than the baseline.
+
+    ratio is the geometric mean of the levels' ratios, each level weighing the same; low and high are the same means of
+    the simultaneous bounds. Those hold for all levels jointly, so the band's interval stays valid although the band was
+    chosen by looking at the data.
+    """
+
+    model: str
+    sigma_low: float
+    sigma_high: float
+    ratio: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A candidate against a baseline. levels: `compare_levels`; metrics: `compare_metrics`."""
+
+    baseline: str
+    candidate: str
+    settings: Settings
+    levels: pd.DataFrame
+    bands: tuple[Band, ...]
+    metrics: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Incomparable:
+    """A pair that can't be compared, and why."""
+
+    baseline: str
+    candidate: str
+    reason: str
+
+
+def compare(tables: Tables, baseline: str, candidate: str, settings: Settings = Settings()) -> Comparison:
+    """Compare two models of joined tables. Raises IncomparableError, naming the field, where their protocols differ."""
+    levels = compare_levels(tables.evaluations, baseline, candidate, settings)
+    metrics = compare_metrics(tables.metrics, baseline, candidate)
+    return Comparison(baseline, candidate, settings, levels, find_bands(levels, candidate), metrics)
+
+
+def compare_all(
+    tables: Tables, runs: Sequence[Run], settings: Settings = Settings()
+) -> tuple[list[Comparison], list[Incomparable]]:
+    """Every model against the tables' baseline; pairs that can't be compared are listed with the reason, not dropped."""
+    made: list[Comparison] = []
+    refused: list[Incomparable] = []
+    for candidate in tables.labels:
+        if candidate == tables.baseline:
+            continue
+        try:
+            require_comparable(_defining(tables, runs, tables.baseline), _defining(tables, runs, candidate))
+            made.append(compare(tables, tables.baseline, candidate, settings))
+        except IncomparableError as error:
+            refused.append(Incomparable(tables.baseline, candidate, str(error)))
+    return made, refused
+
+
+def require_comparable(baseline: Mapping[str, Any], candidate: Mapping[str, Any]) -> None:
+    """Two runs' fingerprints must agree in every field. Raises IncomparableError with the fields that don't."""
+    differing = differences(baseline, candidate)
+    if differing:
+        listed = "; ".join(f"{name}: {ours!r} against {theirs!r}" for name, (ours, theirs) in differing.items())
+        raise IncomparableError(f"expected equal fingerprints, baseline and candidate differ in {listed}")
+
+
+def differences(baseline: Mapping[str, Any], candidate: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """The fields of two nested mappings that differ, by dotted name; an absent field counts as None."""
+    ours, theirs = _flat(baseline), _flat(candidate)
+    names = dict.fromkeys([*ours, *theirs])
+    return {name: (ours.get(name), theirs.get(name)) for name in names if ours.get(name) != theirs.get(name)}
+
+
+def compare_levels(
+    evaluations: pd.DataFrame, baseline: str, candidate: str, settings: Settings = Settings()
+) -> pd.DataFrame:
+    """Ratio of the candidate's mean error to the baseline's at every level, paired by (image, level, draw).
+
+    evaluations: the `evaluations` table. Returns a row per level: level, sigma, ratio, low, high (this level alone),
+    band_low, band_high (all levels at once, max-T), images; verdict against the margin ("fail": worse for sure, by the
+    bound over all levels, and not shown to be within the margin; "pass": shown to be within it; else "inconclusive");
+    change ("worse" where the verdict is "fail", "better" where it would be with the models exchanged, else "same").
+    Raises IncomparableError where the two were not measured at the same levels on the same images and draws.
+    """
+    ours, theirs = (_errors(evaluations, model) for model in (baseline, candidate))
+    _require_same_levels(ours, theirs)
+    if not ours.index.equals(theirs.index):
+        raise IncomparableError(
+            f"evaluations: expected the same (image, level, draw) in {baseline!r} and {candidate!r}, got {len(ours)} and "
+            f"{len(theirs)} of which {len(ours.index.intersection(theirs.index))} are shared"
+        )
+    paired = paired_log_ratio(
+        _by_image(ours), _by_image(theirs), settings.confidence, settings.resamples, settings.seed
+    )
+    margin = math.log1p(settings.margin)
+    grid = ours.groupby("level")["sigma"].first()
+    table = pd.DataFrame(
+        {
+            "level": grid.index, "sigma": grid.to_numpy(), "ratio": paired.ratio, "low": paired.low, "high": paired.high,
+            "band_low": paired.band_low, "band_high": paired.band_high,
+            "images": ours.index.get_level_values("image").nunique(),
+            "verdict": [verdict(low, high, margin) for low, high in zip(paired.lower, paired.upper, strict=True)],
+        }
+    )  # fmt: skip
+    surely_lower = [
+        verdict(-math.log(high), -math.log(low), margin) == "fail"
+        for low, high in zip(table["low"], table["band_high"], strict=True)
+    ]
+    table["change"] = np.where(table["verdict"] == "fail", "worse", np.where(surely_lower, "better", "same"))
+    return table
+
+
+def find_bands(levels: pd.DataFrame, model: str) -> tuple[Band, ...]:
+    """Merge adjacent levels of one `change`, "worse" or "better". Worst band first, best last."""
+    ordered = levels.sort_values("sigma", kind="stable")
+    bands = []
+    for _, group in ordered.groupby((ordered["change"] != ordered["change"].shift()).cumsum()):
+        if group["change"].iloc[0] == "same":
+            continue
+        ratio, low, high = (math.exp(np.log(group[name]).mean()) for name in ("ratio", "band_low", "band_high"))
+        bands.append(Band(model, group["sigma"].min(), group["sigma"].max(), ratio, low, high))
+    return tuple(sorted(bands, key=lambda band: -band.ratio))
+
+
+def compare_metrics(metrics: pd.DataFrame, baseline: str, candidate: str) -> pd.DataFrame:
+    """Candidate minus baseline for every (sampler, steps, grid, metric) either of them has.
+
+    Columns: sampler, steps, grid, metric, better, baseline, candidate, candidate_low, candidate_high, difference, low, high,
+    status. status is
+    "unpaired" where both have an interval: stored tables hold no per-sample values, so the interval of the difference
+    takes the two as independent (MOVER, Donner & Zou 2012), which is cautious for samples of the same seeds; "no interval";
+    "not scored" where one has no value; "incomparable" where their protocols differ, and then there is no difference.
+    """
+    columns = [*CELL, "value", "low", "high", "fingerprint"]
+    ours, theirs = (metrics.loc[metrics["model"] == model, columns] for model in (baseline, candidate))
+    both = ours.merge(theirs, on=CELL, how="outer", suffixes=("_b", "_c"), sort=False)
+    rows = [{**{name: row[name] for name in CELL}, **_difference(row)} for _, row in both.iterrows()]
+    numbers = ["baseline", "candidate", "candidate_low", "candidate_high", "difference", "low", "high"]
+    return pd.DataFrame(rows, columns=[*CELL, "better", *numbers, "status"]).astype(dict.fromkeys(numbers, float))
+
+
+def _difference(row: pd.Series[Any]) -> dict[str, Any]:
+    b, b_low, b_high = row["value_b"], row["low_b"], row["high_b"]
+    c, c_low, c_high = row["value_c"], row["low_c"], row["high_c"]
+    found = {
+        "better": better(row["metric"]), "baseline": b, "candidate": c, "candidate_low": c_low, "candidate_high": c_high,
+    }  # fmt: skip
+    if math.isnan(b) or math.isnan(c):
+        return {**found, "status": "not scored"}
+    if row["fingerprint_b"] != row["fingerprint_c"]:
+        return {**found, "status": "incomparable"}
+    if np.isnan([b_low, b_high, c_low, c_high]).any():
+        return {**found, "difference": c - b, "status": "no interval"}
+    low = c - b - math.hypot(c - c_low, b_high - b)
+    high = c - b + math.hypot(c_high - c, b - b_low)
+    return {**found, "difference": c - b, "low": low, "high": high, "status": "unpaired"}
+
+
+def _defining(tables: Tables, runs: Sequence[Run], label: str) -> dict[str, Any]:
+    """What a model's results are conditional on: its run's fingerprint and its own space of images."""
+    model = tables.models.set_index("label").loc[label]
+    fingerprint = next(run.record.fingerprint for run in runs if run.id == model["run"])
+    return {**fingerprint, "event_shape": model["event_shape"], "data_range": model["data_range"]}
+
+
+def _errors(evaluations: pd.DataFrame, model: str) -> pd.DataFrame:
+    rows = evaluations[evaluations["model"] == model]
+    if rows.empty:
+        raise IncomparableError(f"evaluations: expected some of {model!r}, got none")
+    return rows.set_index(["image", "level", "draw"])[["sigma", "error"]].sort_index()
+
+
+def _require_same_levels(ours: pd.DataFrame, theirs: pd.DataFrame) -> None:
+    grids = [frame.groupby("level")["sigma"].first() for frame in (ours, theirs)]
+    same = grids[0].index.equals(grids[1].index) and np.allclose(grids[0], grids[1], rtol=1e-9, atol=0)
+    if not same:
+        described = [f"{len(grid)} levels, sigma {grid.min():.4g} to {grid.max():.4g}" for grid in grids]
+        raise IncomparableError(f"sigma grid: expected the same levels, got {described[0]} against {described[1]}")
+
+
+def _by_image(errors: pd.DataFrame) -> np.ndarray:
+    """Mean over draws, as (images, levels)."""
+    return errors["error"].groupby(level=["image", "level"]).mean().unstack("level").to_numpy(float)
+
+
+def _flat(mapping: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in mapping.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return flat

@@ -1,0 +1,83 @@
+"""The leaderboard as a dot plot: a row per model, a panel per measure, each dot with its interval and its number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from ..numbers import MISSING, number, percent
+from ..tables import WORST_LEVEL
+from . import style
+
+
+def overview(
+    table: pd.DataFrame, models: Sequence[str], colours: dict[str, str], theme: style.Theme = "light"
+) -> go.Figure:
+    """From `tables.overview`; models from top to bottom in the order given. A missing dot reads "not scored"."""
+    if table.empty:
+        return style.empty("Nothing was scored in this run.", theme)
+    measures = table.drop_duplicates("measure").set_index("measure")["better"]
+    figure = make_subplots(
+        rows=1, cols=len(measures), shared_yaxes=True, horizontal_spacing=0.06,
+        subplot_titles=[style.heading(measure, style.DIRECTIONS[direction]) for measure, direction in measures.items()],
+    )  # fmt: skip
+    style.titles(figure)
+    places = {model: len(models) - 1 - index for index, model in enumerate(models)}
+    for column, measure in enumerate(measures.index, start=1):
+        rows = table[table["measure"] == measure].dropna(subset=["value"])
+        for _, row in rows.iterrows():
+            _dot(figure, row, places[row["model"]], colours[row["model"]], column)
+        for model in set(models) - set(rows["model"]):
+            _note(figure, MISSING, places[model], column, theme)
+        _axis(figure, rows, column)
+    figure.update_yaxes(
+        tickvals=list(places.values()), ticktext=[style.coloured(model, colours) for model in places], ticklabelstandoff=8,
+        range=[-0.6, len(models) - 0.4], showgrid=False,
+    )  # fmt: skip
+    return figure.update_layout(
+        template=style.template(theme), height=120 + 52 * len(models), margin={"t": 68, "b": 36}, showlegend=False
+    )
+
+
+def _dot(figure: go.Figure, row: pd.Series[Any], place: int, colour: str, column: int) -> None:
+    shown, where = _written(row), style.text(row["where"])
+    figure.add_scatter(
+        x=[row["value"]], y=[place], mode="markers+text", text=[shown], textposition="top center",
+        marker={"color": colour, "size": 11}, cliponaxis=False, hoverinfo="text",
+        hovertext=f"<b>{style.text(row['model'])}</b><br>{style.text(row['measure'])} {shown}<br>{where}",
+        error_x={
+            "type": "data", "symmetric": False, "array": [row["high"] - row["value"]],
+            "arrayminus": [row["value"] - row["low"]], "thickness": 2, "width": 0, "color": colour,
+        },
+        row=1, col=column,
+    )  # fmt: skip
+
+
+def _written(row: pd.Series[Any]) -> str:
+    if row["measure"] != WORST_LEVEL:
+        return number(row["value"])
+    return "baseline" if pd.isna(row["low"]) else percent(row["value"])
+
+
+def _note(figure: go.Figure, message: str, place: int, column: int, theme: style.Theme) -> None:
+    figure.add_annotation(
+        text=message, x=0.5, xref=f"x{column if column > 1 else ''} domain", y=place, showarrow=False,
+        yref=f"y{column if column > 1 else ''}", font={"color": style.quiet(theme), "size": 12},
+    )  # fmt: skip
+
+
+def _axis(figure: go.Figure, rows: pd.DataFrame, column: int) -> None:
+    """Room on both sides for the numbers; the ratio's axis speaks in percent."""
+    if rows.empty:
+        return
+    values = rows[["value", "low", "high"]].stack()
+    room = 0.2 * (values.max() - values.min()) or 0.1
+    figure.update_xaxes(range=[values.min() - room, values.max() + room], nticks=5, row=1, col=column)
+    if rows["measure"].iloc[0] == WORST_LEVEL:
+        places, written = style.ratio_ticks(values.min(), values.max())
+        few = slice(None, None, -(-len(places) // 5))
+        figure.update_xaxes(tickvals=places[few], ticktext=written[few], row=1, col=column)

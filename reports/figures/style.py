@@ -1,0 +1,142 @@
+"""One look for every figure: a colour per model, a symbol per sampler, two templates, names made safe."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
+
+import plotly.graph_objects as go
+
+from ..numbers import percent
+
+Theme = Literal["light", "dark"]
+
+# Okabe & Ito's colour-blind safe palette without its black and yellow, which vanish on one of the two grounds.
+PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#8C6D46", "#7F7F7F")
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "star", "pentagon", "triangle-down")
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+DIRECTIONS = {"lower": "← lower is better", "higher": "higher is better →", "": ""}
+FONT = "Inter, system-ui, -apple-system, 'Segoe UI', 'Helvetica Neue', 'DejaVu Sans', sans-serif"
+
+# ground, ink, quiet ink, grid lines
+_INKS: dict[Theme, tuple[str, str, str, str]] = {
+    "light": ("#ffffff", "#1b1f24", "#66707a", "#e9ecef"),
+    "dark": ("#0e1117", "#f0f2f5", "#9aa4af", "#272c35"),
+}
+
+
+def model_colours(models: Sequence[str]) -> dict[str, str]:
+    """A colour for each model in the order of the run's list, so that it is the same in every figure."""
+    return {model: PALETTE[index % len(PALETTE)] for index, model in enumerate(dict.fromkeys(models))}
+
+
+def sampler_marks(samplers: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """A (symbol, dash) for each sampler in alphabetical order."""
+    names = sorted(set(samplers))
+    return {name: (SYMBOLS[i % len(SYMBOLS)], DASHES[i % len(DASHES)]) for i, name in enumerate(names)}
+
+
+def quiet(theme: Theme) -> str:
+    """The ink of what matters less: notes, baselines, the front behind the curves."""
+    return _INKS[theme][2]
+
+
+def ground(theme: Theme) -> str:
+    """The paper."""
+    return _INKS[theme][0]
+
+
+def ink(theme: Theme) -> str:
+    """The ink of text."""
+    return _INKS[theme][1]
+
+
+def rgba(colour: str, alpha: float) -> str:
+    """ "#rrggbb" with an opacity."""
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{alpha})"
+
+
+def text(name: object) -> str:
+    """A name for Plotly, whose strings are a small HTML with %{} templates: markup, templates and newlines become plain text."""
+    return html.escape(" ".join(str(name).split()), quote=False).replace("%", "&#37;").replace("$", "&#36;")
+
+
+def template(theme: Theme) -> go.layout.Template:
+    """Ground, inks, axes and margins shared by all figures."""
+    ground, ink, muted, grid = _INKS[theme]
+    axis = {
+        "gridcolor": grid, "zeroline": False, "showline": False, "ticks": "", "automargin": True,
+        "tickfont": {"color": muted, "size": 12}, "title": {"font": {"color": ink, "size": 13}, "standoff": 8},
+    }  # fmt: skip
+    return go.layout.Template(
+        layout={
+            "font": {"family": FONT, "size": 13, "color": ink},
+            "paper_bgcolor": ground,
+            "plot_bgcolor": ground,
+            "colorway": list(PALETTE),
+            "margin": {"l": 64, "r": 24, "t": 48, "b": 56},
+            "xaxis": axis,
+            "yaxis": axis,
+            "legend": {
+                "orientation": "h",
+                "x": 0,
+                "xanchor": "left",
+                "y": 1.02,
+                "yanchor": "bottom",
+                "title": {"text": ""},
+            },
+            "hoverlabel": {"font": {"family": FONT, "size": 12}, "align": "left"},
+            "hovermode": "closest",
+            "annotationdefaults": {"font": {"color": ink}, "showarrow": False},
+        }
+    )
+
+
+def empty(message: str, theme: Theme = "light") -> go.Figure:
+    """A figure that says why there is nothing to see."""
+    figure = go.Figure(layout={"template": template(theme), "height": 160, "margin": {"t": 16, "b": 16}})
+    figure.update_xaxes(visible=False).update_yaxes(visible=False)
+    return figure.add_annotation(
+        text=text(message), xref="paper", yref="paper", x=0.5, y=0.5, font={"color": quiet(theme), "size": 14}
+    )
+
+
+def log_axis(low: float, high: float) -> dict[str, Any]:
+    """A logarithmic axis over [low, high] with round ticks: the finer, the shorter it is."""
+    span = math.log10(high / low)
+    mantissas = (1, 2, 3, 5, 7) if span < 1 else (1, 2, 5) if span < 2 else (1, 3) if span < 4 else (1,)
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks = [m * 10.0**d for d in decades for m in mantissas if low * 0.99 <= m * 10.0**d <= high * 1.01]
+    return {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
+
+
+def ratio_ticks(low: float, high: float) -> tuple[list[float], list[str]]:
+    """Ratios at which to mark [low, high], which holds 1, and how to write them: at most eight, in percent of change."""
+    if high / low < 4:
+        steps = (step for step in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5) if (high - low) / step < 8)
+        step = next(steps, 0.5)
+        places = [
+            1 + step * i for i in range(math.ceil((low - 1) / step - 1e-9), math.floor((high - 1) / step + 1e-9) + 1)
+        ]
+    else:
+        places = [m * 10.0**d for d in range(-4, 5) for m in (1, 2, 5) if low <= m * 10.0**d <= high]
+        places = places if len(places) <= 8 else [p for p in places if abs(math.log10(p) % 1) < 1e-9]
+    return places, ["same" if abs(place - 1) < 1e-9 else percent(place) for place in places]
+
+
+def titles(figure: go.Figure) -> None:
+    """Panel titles in the figure's own size: `make_subplots` writes them in 16."""
+    figure.update_annotations(font_size=13)
+
+
+def heading(title: str, note: str) -> str:
+    """A panel's title with a quiet line under it."""
+    return f"<b>{text(title)}</b><br><span style='font-size:11px'>{text(note)}</span>"
+
+
+def coloured(model: str, colours: dict[str, str]) -> str:
+    """A model's name in its colour, for tick labels."""
+    return f"<b><span style='color:{colours[model]}'>{text(model)}</span></b>"

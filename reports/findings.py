@@ -1,0 +1,118 @@
+"""What was found, in plain words and worst first. The same sentences stand in the terminal, the report, the comment, the dashboard."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import pandas as pd
+
+from .compare import Band, Comparison, Incomparable
+from .numbers import interval, number, percent, sigma_range, signed
+from .tables import cell_title
+
+if TYPE_CHECKING:
+    from ..evals.store import Run
+
+Kind = Literal["worse", "incomparable", "unclear", "same", "better"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sentence. `kind` orders and colours it; `weight` orders within a kind."""
+
+    kind: Kind
+    text: str
+    weight: float = 0.0
+
+
+ORDER: tuple[Kind, ...] = ("worse", "incomparable", "unclear", "same", "better")
+
+
+def findings(comparisons: Sequence[Comparison], refused: Sequence[Incomparable] = ()) -> list[Finding]:
+    """Every band and metric that differs for sure, what could not be compared, and models of which nothing can be said."""
+    found = [
+        Finding("incomparable", f"{one.candidate} was not compared with {one.baseline}: {one.reason}")
+        for one in refused
+    ]
+    for comparison in comparisons:
+        found += [_band(comparison, band) for band in comparison.bands]
+        found += _metrics(comparison)
+        if not any(band.ratio > 1 for band in comparison.bands):
+            found.append(_quiet(comparison))
+    return sorted(found, key=lambda finding: (ORDER.index(finding.kind), -finding.weight))
+
+
+def conditions(runs: Sequence[Run]) -> list[str]:
+    """What a reader must know first: runs that are partial or failed, and the cells that did."""
+    said = []
+    for run in runs:
+        record = run.record
+        if record.status != "complete":
+            said.append(f"Run {run.id} is {record.status}: what is missing here was not measured.")
+        said += [
+            f"Run {run.id}: {cell.title} ({cell.model}) failed: {cell.error}" for cell in record.cells if cell.error
+        ]
+    return said
+
+
+def _band(comparison: Comparison, band: Band) -> Finding:
+    return Finding("worse" if band.ratio > 1 else "better", band_sentence(comparison, band), abs(math.log(band.ratio)))
+
+
+def band_sentence(comparison: Comparison, band: Band) -> str:
+    """ "digits-b: denoising error 34% [30, 38] higher than digits-a at sigma 0.30–1.1"."""
+    change = _change(band.ratio, band.low, band.high, comparison.baseline)
+    return f"{comparison.candidate}: denoising error {change} at sigma {sigma_range(band.sigma_low, band.sigma_high)}"
+
+
+def _change(ratio: float, low: float, high: float, baseline: str) -> str:
+    """ "34% [30, 38] higher than BASELINE"; from a tripling upwards "3.2 [2.9, 3.6] times that of BASELINE"."""
+    if ratio >= 3:
+        return f"{number(ratio, 2)} [{number(low, 2)}, {number(high, 2)}] times that of {baseline}"
+    near, far = (low, high) if ratio > 1 else (high, low)
+    bounds = ", ".join(percent(bound, signed=(bound - 1) * (ratio - 1) < 0).removesuffix("%") for bound in (near, far))
+    return f"{percent(ratio, signed=False)} [{bounds}] {'higher' if ratio > 1 else 'lower'} than {baseline}"
+
+
+def _quiet(comparison: Comparison) -> Finding:
+    """For a candidate that is worse nowhere for sure: is it shown to be as good, or is that not known?"""
+    verdicts = comparison.levels["verdict"]
+    margin = percent(1 + comparison.settings.margin, signed=False)
+    unclear = int((verdicts != "pass").sum())
+    if unclear == 0:
+        text = f"{comparison.candidate}: no worse than {comparison.baseline} by more than {margin} at any of {len(verdicts)} noise levels"
+        return Finding("same", text)
+    text = (
+        f"{comparison.candidate}: not shown to be worse than {comparison.baseline} at any noise level, but at {unclear} of "
+        f"{len(verdicts)} a change of {margin} can't be ruled out; more images would settle it"
+    )
+    return Finding("unclear", text)
+
+
+def _metrics(comparison: Comparison) -> list[Finding]:
+    """One sentence for each metric and direction in which some sampler cells differ for sure, naming the largest."""
+    found = []
+    for metric, cells in comparison.metrics.groupby("metric", sort=False):
+        loss = cells["difference"] * cells["better"].map({"lower": 1.0, "higher": -1.0, "": math.nan})
+        surely = (cells["low"] > 0) | (cells["high"] < 0)
+        split: tuple[tuple[Kind, pd.DataFrame], ...] = (
+            ("worse", cells[surely & (loss > 0)]),
+            ("better", cells[surely & (loss < 0)]),
+        )
+        for kind, chosen in split:
+            if len(chosen):
+                found.append(_metric(comparison, str(metric), kind, chosen, len(cells)))
+    return found
+
+
+def _metric(comparison: Comparison, metric: str, kind: Kind, chosen: pd.DataFrame, of: int) -> Finding:
+    top = chosen.loc[chosen["difference"].abs().idxmax()]
+    text = (
+        f"{comparison.candidate}: {metric} {kind} than {comparison.baseline} in {len(chosen)} of {of} sampler settings, most with "
+        f"{cell_title(top)}: {number(top['candidate'])} against {number(top['baseline'])} "
+        f"(difference {signed(top['difference'])} {interval(top['low'], top['high'])})"
+    )
+    return Finding(kind, text)
