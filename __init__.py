@@ -1,5 +1,63 @@
-"""Sigmascope: evaluation and diagnostics for denoisers, the networks inside diffusion and flow-matching models."""
+"""Sigmascope: evaluation and diagnostics for denoisers, the networks inside diffusion and flow-matching models.
+
+The names below are the public face. They load on first use (PEP 562), so that `import sigmascope` stays cheap.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from ._version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from . import metrics
+    from .evals import parameterization, samplers, schedules
+    from .evals.denoiser import Denoiser, Traits, wrap
+    from .evals.loading import load
+    from .evals.noise import Noise
+    from .evals.store import Run, Store
+    from .reports import figures
+
+_HOMES = {
+    "Denoiser": "evals.denoiser:Denoiser",
+    "Noise": "evals.noise:Noise",
+    "Run": "evals.store:Run",
+    "Store": "evals.store:Store",
+    "Traits": "evals.denoiser:Traits",
+    "figures": "reports.figures",
+    "load": "evals.loading:load",
+    "metrics": "metrics",
+    "parameterization": "evals.parameterization",
+    "samplers": "evals.samplers",
+    "schedules": "evals.schedules",
+    "wrap": "evals.denoiser:wrap",
+}
+
+__all__ = [
+    "Denoiser",
+    "Noise",
+    "Run",
+    "Store",
+    "Traits",
+    "__version__",
+    "figures",
+    "load",
+    "metrics",
+    "parameterization",
+    "samplers",
+    "schedules",
+    "wrap",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, _, attribute = _HOMES[name].partition(":")
+    found = import_module(f".{module}", __name__)
+    return getattr(found, attribute) if attribute else found
+
+
+def __dir__() -> list[str]:
+    return __all__

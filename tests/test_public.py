@@ -1,0 +1,9 @@
+"""The public face: every name it promises is there, and no other."""
+
+import sigmascope
+
+
+def test_every_public_name_resolves() -> None:
+    for name in sigmascope.__all__:
+        assert getattr(sigmascope, name) is not None
+    assert set(dir(sigmascope)) == set(sigmascope.__all__) == {*sigmascope._HOMES, "__version__"}
