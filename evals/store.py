@@ -48,8 +48,9 @@ class CellResult:
 class Run:
     """One run, read lazily. A partial run reads the same way: its tables hold the finished cells."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, models: tuple[str, ...] | None = None) -> None:
+        """`models` narrows the run to some of its models, the first of them the baseline; see `select`."""
+        self.folder, self._models = folder, models
 
     @property
     def id(self) -> str:
@@ -57,12 +58,29 @@ class Run:
 
     @cached_property
     def record(self) -> RunRecord:
-        return _read_record(self.folder / "run.json")
+        record = _read_record(self.folder / "run.json")
+        if self._models is None:
+            return record
+        models = {model.name: model for model in record.models}
+        missing = [name for name in self._models if name not in models]
+        if missing:
+            raise ConfigError(f"run {self.id}: expected one of its models {', '.join(models)}, got {missing[0]!r}")
+        return record.model_copy(
+            update={
+                "models": [models[name] for name in self._models],
+                "cells": [cell for cell in record.cells if cell.model in self._models],
+                "baseline": self._models[0],
+            }
+        )
+
+    def select(self, *models: str) -> Run:
+        """The same run, narrowed to these models, the first of them the baseline."""
+        return Run(self.folder, models)
 
     @property
     def digest(self) -> str:
         """Changes whenever the run's content does: what a cache is keyed on."""
-        return f"{self.folder.name}:{(self.folder / 'run.json').stat().st_mtime_ns}:{len(self._cell_folders())}"
+        return f"{self.folder.name}:{self._models}:{(self.folder / 'run.json').stat().st_mtime_ns}:{len(self._cell_folders())}"
 
     def table(self, name: str) -> pd.DataFrame:
         """One of the tables of `records.TABLES`; empty, with its columns, where the run has no such rows."""
@@ -71,7 +89,10 @@ class Run:
         whole = self.folder / f"{name}.parquet"
         paths = [whole] if whole.exists() else [cell / f"{name}.parquet" for cell in self._cell_folders()]
         parts = [_read_table(path) for path in paths if path.exists()]
-        return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(TABLES[name]))
+        if not parts:
+            return pd.DataFrame(columns=list(TABLES[name]))
+        table = pd.concat(parts, ignore_index=True)
+        return table if self._models is None else table[table["model"].isin(self._models)].reset_index(drop=True)
 
     def images(self, model: str, sampler: str, steps: int, grid: str) -> dict[int, np.ndarray]:
         """Thumbnails of one sampling cell: sample id -> `(H, W, C)` uint8."""

@@ -1,4 +1,4 @@
-"""The repository root is the package: every folder of code is listed, and an installed copy needs no folder of its own."""
+"""The repository root is the package: every folder of code is listed, and an installed copy stands alone."""
 
 import subprocess
 import sys
@@ -54,7 +54,8 @@ def test_the_wheel_works_from_a_folder_with_the_same_names(tmp_path: Path) -> No
         f"import sys; sys.path.insert(0, {str(target)!r}); import sigmascope, sigmascope.metrics.intervals;"
         f"assert sigmascope.__file__.startswith({str(target)!r});"
         "from sigmascope.evals.suite import read_suite; from pathlib import Path;"
-        "suite = read_suite(Path(sigmascope.__file__).parent / 'fixtures' / 'demo.toml'); assert len(suite.models) == 4;"
+        "suite = read_suite(Path(sigmascope.__file__).parent / 'fixtures' / 'demo.toml');"
+        "assert len(suite.models) == 4;"
         "from sigmascope.metrics.features import load_features; load_features('digits')"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=work)

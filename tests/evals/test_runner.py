@@ -97,6 +97,18 @@ def test_a_level_row_is_the_mean_over_its_evaluations(tmp_path: Path) -> None:
     assert (levels["error"] < levels["high"]).all()
 
 
+def test_a_run_narrowed_to_a_model_holds_that_model_alone(tmp_path: Path) -> None:
+    run = execute(plan_of(tmp_path), tmp_path).select("other")
+    assert [model.name for model in run.record.models] == ["other"] == [run.record.baseline]
+    assert {cell.model for cell in run.record.cells} == {"other"}
+    assert {name: set(run.table(name)["model"]) for name in ("levels", "samples")} == {
+        "levels": {"other"},
+        "samples": {"other"},
+    }
+    with pytest.raises(ConfigError, match="one of its models toy, other, got 'third'"):
+        run.select("third").record
+
+
 def test_both_models_meet_the_same_noise(tmp_path: Path) -> None:
     """The Gaussian oracle twice under two names: identical errors, evaluation by evaluation."""
     text = SUITE.replace("python:toy:other", "python:toy:gaussian").replace("python:toy:toy", "python:toy:gaussian")

@@ -40,7 +40,7 @@ def test_find_by_id_prefix_path_and_latest(tmp_path: Path) -> None:
     assert store.find(str(tmp_path / "beta-1")).id == "beta-1"
     with pytest.raises(ConfigError, match="2 runs begin with 'alpha'"):
         store.find("alpha")
-    with pytest.raises(ConfigError, match="no run is named 'gamma'.*alpha-2"):
+    with pytest.raises(ConfigError, match=r"no run is named 'gamma'.*alpha-2"):
         store.find("gamma")
 
 

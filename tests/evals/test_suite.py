@@ -55,7 +55,7 @@ def test_defaults(tmp_path: Path) -> None:
         (
             "[sampling]",
             '[[models]]\nname = "a"\nspec = "diffusers:b"\n[sampling]',
-            "distinct names, got a more than once",
+            "distinct names, got a more",
         ),
         ('[sampling]\nsamplers = ["euler"]\nsteps = [4]', "", "nothing to run"),
         ("[sampling]", "[probes.denoising_error]\nsigma_min = 3\nsigma_max = 2\n[sampling]", "sigma_min < sigma_max"),
