@@ -65,12 +65,15 @@ class Noise:
     def words(self, sample_ids: Tensor, purpose: str, step: int | Tensor, count: int) -> Tensor:
         """`(N, count)` uniform 32-bit words in int64, row i a function of (seed, purpose, sample_ids[i], step).
 
-        `step` is one number below 2^32, or one per row.
+        `step` is one number below 2^32, or one per row; raises ConfigError beyond.
         """
         ids = sample_ids.to(torch.int64)
         blocks = torch.arange(-(-count // 4), dtype=torch.int64, device=ids.device)
         rows = ids[:, None].expand(-1, len(blocks))
-        steps = torch.as_tensor(step, device=ids.device).reshape(-1, 1).expand_as(rows)
+        steps = torch.as_tensor(step, device=ids.device)
+        if bool(((steps < 0) | (steps > _WORD)).any()):
+            raise ConfigError(f"step: expected within [0, 2^32), got {step}")
+        steps = steps.reshape(-1, 1).expand_as(rows)
         counter = torch.stack((blocks.expand_as(rows), steps, rows & _WORD, (rows >> 32) & _WORD), dim=-1)
         return philox(counter, self._key(purpose)).flatten(1)[:, :count]
 
@@ -87,8 +90,9 @@ class Noise:
         `purpose` keeps streams apart ("initial", "step", "probe", ...); `step` counts draws within one.
         """
         size = math.prod(shape)
-        words = self.words(sample_ids, purpose, step, 4 * -(-size // 4))
-        normals = box_muller(words.reshape(len(words), -1, 4)).flatten(1)[:, :size]
+        blocks = -(-size // 4)
+        words = self.words(sample_ids, purpose, step, 4 * blocks)
+        normals = box_muller(words.reshape(-1, blocks, 4)).flatten(1)[:, :size]
         return normals.to(dtype).reshape(len(sample_ids), *shape)
 
     def generators(self, sample_ids: Tensor, purpose: str, step: int) -> list[torch.Generator]:
