@@ -16,7 +16,7 @@ import pandas as pd
 
 from ..errors import IncomparableError
 from ..metrics.intervals import paired_log_ratio, verdict
-from .tables import Tables, better
+from .tables import Tables, better, each
 
 if TYPE_CHECKING:
     from ..evals.store import Run
@@ -34,9 +34,12 @@ class Settings:
     seed: int = 0
 
 
+DEFAULT = Settings()
+
+
 @dataclass(frozen=True)
 class Band:
-    """Adjacent noise levels at which a model is significantly worse (ratio > 1) or better (ratio < 1) than the baseline.
+    """Adjacent noise levels at which a model is surely worse (ratio > 1) or better (ratio < 1) than the baseline.
 
     ratio is the geometric mean of the levels' ratios, each level weighing the same; low and high are the same means of
     the simultaneous bounds. Those hold for all levels jointly, so the band's interval stays valid although the band was
@@ -72,7 +75,7 @@ class Incomparable:
     reason: str
 
 
-def compare(tables: Tables, baseline: str, candidate: str, settings: Settings = Settings()) -> Comparison:
+def compare(tables: Tables, baseline: str, candidate: str, settings: Settings = DEFAULT) -> Comparison:
     """Compare two models of joined tables. Raises IncomparableError, naming the field, where their protocols differ."""
     levels = compare_levels(tables.evaluations, baseline, candidate, settings)
     metrics = compare_metrics(tables.metrics, baseline, candidate)
@@ -80,20 +83,29 @@ def compare(tables: Tables, baseline: str, candidate: str, settings: Settings = 
 
 
 def compare_all(
-    tables: Tables, runs: Sequence[Run], settings: Settings = Settings()
+    tables: Tables, runs: Sequence[Run], settings: Settings = DEFAULT
 ) -> tuple[list[Comparison], list[Incomparable]]:
-    """Every model against the tables' baseline; pairs that can't be compared are listed with the reason, not dropped."""
+    """Every model against its reference; pairs that can't be compared are listed with the reason, not dropped."""
     made: list[Comparison] = []
     refused: list[Incomparable] = []
-    for candidate in tables.labels:
-        if candidate == tables.baseline:
-            continue
+    for candidate, baseline in references(tables).items():
         try:
-            require_comparable(_defining(tables, runs, tables.baseline), _defining(tables, runs, candidate))
-            made.append(compare(tables, tables.baseline, candidate, settings))
+            require_comparable(_defining(tables, runs, baseline), _defining(tables, runs, candidate))
+            made.append(compare(tables, baseline, candidate, settings))
         except IncomparableError as error:
-            refused.append(Incomparable(tables.baseline, candidate, str(error)))
+            refused.append(Incomparable(baseline, candidate, str(error)))
     return made, refused
+
+
+def references(tables: Tables) -> dict[str, str]:
+    """What each model is compared with: its namesake in the first run where there is one, else the baseline."""
+    first = tables.models[tables.models["source"] == 0]
+    namesakes = dict(zip(first["name"], first["label"], strict=True))
+    found = {}
+    for label, name in zip(tables.models["label"], tables.models["name"], strict=True):
+        namesake = namesakes.get(name, label)
+        found[label] = tables.baseline if namesake == label else namesake
+    return {label: reference for label, reference in found.items() if label not in (reference, tables.baseline)}
 
 
 def require_comparable(baseline: Mapping[str, Any], candidate: Mapping[str, Any]) -> None:
@@ -112,7 +124,7 @@ def differences(baseline: Mapping[str, Any], candidate: Mapping[str, Any]) -> di
 
 
 def compare_levels(
-    evaluations: pd.DataFrame, baseline: str, candidate: str, settings: Settings = Settings()
+    evaluations: pd.DataFrame, baseline: str, candidate: str, settings: Settings = DEFAULT
 ) -> pd.DataFrame:
     """Ratio of the candidate's mean error to the baseline's at every level, paired by (image, level, draw).
 
@@ -126,8 +138,8 @@ def compare_levels(
     _require_same_levels(ours, theirs)
     if not ours.index.equals(theirs.index):
         raise IncomparableError(
-            f"evaluations: expected the same (image, level, draw) in {baseline!r} and {candidate!r}, got {len(ours)} and "
-            f"{len(theirs)} of which {len(ours.index.intersection(theirs.index))} are shared"
+            f"evaluations: expected the same (image, level, draw) in {baseline!r} and {candidate!r}, got {len(ours)} "
+            f"and {len(theirs)} of which {len(ours.index.intersection(theirs.index))} are shared"
         )
     paired = paired_log_ratio(
         _by_image(ours), _by_image(theirs), settings.confidence, settings.resamples, settings.seed
@@ -136,8 +148,8 @@ def compare_levels(
     grid = ours.groupby("level")["sigma"].first()
     table = pd.DataFrame(
         {
-            "level": grid.index, "sigma": grid.to_numpy(), "ratio": paired.ratio, "low": paired.low, "high": paired.high,
-            "band_low": paired.band_low, "band_high": paired.band_high,
+            "level": grid.index, "sigma": grid.to_numpy(), "ratio": paired.ratio, "low": paired.low,
+            "high": paired.high, "band_low": paired.band_low, "band_high": paired.band_high,
             "images": ours.index.get_level_values("image").nunique(),
             "verdict": [verdict(low, high, margin) for low, high in zip(paired.lower, paired.upper, strict=True)],
         }
@@ -165,11 +177,13 @@ def find_bands(levels: pd.DataFrame, model: str) -> tuple[Band, ...]:
 def compare_metrics(metrics: pd.DataFrame, baseline: str, candidate: str) -> pd.DataFrame:
     """Candidate minus baseline for every (sampler, steps, grid, metric) either of them has.
 
-    Columns: sampler, steps, grid, metric, better, baseline, candidate, candidate_low, candidate_high, difference, low, high,
-    status. status is
-    "unpaired" where both have an interval: stored tables hold no per-sample values, so the interval of the difference
-    takes the two as independent (MOVER, Donner & Zou 2012), which is cautious for samples of the same seeds; "no interval";
-    "not scored" where one has no value; "incomparable" where their protocols differ, and then there is no difference.
+    Columns: sampler, steps, grid, metric, better, baseline, candidate, candidate_low, candidate_high, difference, low,
+    high, status. status is one of:
+    "unpaired": both have an interval. Stored tables hold no per-sample values, so the interval of the difference takes
+    the two as independent (MOVER, Donner & Zou 2012), which is cautious for samples of the same seeds;
+    "no interval": there is a difference, but nothing to tell how sure it is;
+    "not scored": one of the two has no value, and there is no difference;
+    "incomparable": their protocols differ, and there is no difference.
     """
     columns = [*CELL, "value", "low", "high", "fingerprint"]
     ours, theirs = (metrics.loc[metrics["model"] == model, columns] for model in (baseline, candidate))
@@ -183,7 +197,8 @@ def _difference(row: pd.Series[Any]) -> dict[str, Any]:
     b, b_low, b_high = row["value_b"], row["low_b"], row["high_b"]
     c, c_low, c_high = row["value_c"], row["low_c"], row["high_c"]
     found = {
-        "better": better(row["metric"]), "baseline": b, "candidate": c, "candidate_low": c_low, "candidate_high": c_high,
+        "better": better(row["metric"]), "baseline": b, "candidate": c,
+        "candidate_low": c_low, "candidate_high": c_high,
     }  # fmt: skip
     if math.isnan(b) or math.isnan(c):
         return {**found, "status": "not scored"}
@@ -198,9 +213,9 @@ def _difference(row: pd.Series[Any]) -> dict[str, Any]:
 
 def _defining(tables: Tables, runs: Sequence[Run], label: str) -> dict[str, Any]:
     """What a model's results are conditional on: its run's fingerprint and its own space of images."""
-    model = tables.models.set_index("label").loc[label]
-    fingerprint = next(run.record.fingerprint for run in runs if run.id == model["run"])
-    return {**fingerprint, "event_shape": model["event_shape"], "data_range": model["data_range"]}
+    model = next(model for model in each(tables.models) if model.label == label)
+    fingerprint = runs[model.source].record.fingerprint
+    return {**fingerprint, "event_shape": model.event_shape, "data_range": model.data_range}
 
 
 def _errors(evaluations: pd.DataFrame, model: str) -> pd.DataFrame:
@@ -220,7 +235,7 @@ def _require_same_levels(ours: pd.DataFrame, theirs: pd.DataFrame) -> None:
 
 def _by_image(errors: pd.DataFrame) -> np.ndarray:
     """Mean over draws, as (images, levels)."""
-    return errors["error"].groupby(level=["image", "level"]).mean().unstack("level").to_numpy(float)
+    return errors["error"].groupby(level=["image", "level"]).mean().unstack("level").to_numpy(float)  # noqa: PD010
 
 
 def _flat(mapping: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What was found, in plain words and worst first. The same sentences stand in the terminal, the report, the comment, the dashboard."""
+"""What was found, in plain words and worst first: the same sentences in terminal, report and dashboard."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ORDER: tuple[Kind, ...] = ("worse", "incomparable", "unclear", "same", "better")
 
 
 def findings(comparisons: Sequence[Comparison], refused: Sequence[Incomparable] = ()) -> list[Finding]:
-    """Every band and metric that differs for sure, what could not be compared, and models of which nothing can be said."""
+    """Every band and metric that differs for sure, what was not compared, models of which nothing can be said."""
     found = [
         Finding("incomparable", f"{one.candidate} was not compared with {one.baseline}: {one.reason}")
         for one in refused
@@ -83,11 +83,12 @@ def _quiet(comparison: Comparison) -> Finding:
     margin = percent(1 + comparison.settings.margin, signed=False)
     unclear = int((verdicts != "pass").sum())
     if unclear == 0:
-        text = f"{comparison.candidate}: no worse than {comparison.baseline} by more than {margin} at any of {len(verdicts)} noise levels"
+        within = f"within {margin} at all {len(verdicts)} noise levels"
+        text = f"{comparison.candidate}: denoising error no higher than that of {comparison.baseline}, {within}"
         return Finding("same", text)
     text = (
-        f"{comparison.candidate}: not shown to be worse than {comparison.baseline} at any noise level, but at {unclear} of "
-        f"{len(verdicts)} a change of {margin} can't be ruled out; more images would settle it"
+        f"{comparison.candidate}: not shown to be worse than {comparison.baseline} at any noise level, but at "
+        f"{unclear} of {len(verdicts)} a change of {margin} can't be ruled out; more images would settle it"
     )
     return Finding("unclear", text)
 
@@ -109,10 +110,10 @@ def _metrics(comparison: Comparison) -> list[Finding]:
 
 
 def _metric(comparison: Comparison, metric: str, kind: Kind, chosen: pd.DataFrame, of: int) -> Finding:
-    top = chosen.loc[chosen["difference"].abs().idxmax()]
+    top = chosen.sort_values("difference", key=lambda column: column.abs()).iloc[-1]
     text = (
-        f"{comparison.candidate}: {metric} {kind} than {comparison.baseline} in {len(chosen)} of {of} sampler settings, most with "
-        f"{cell_title(top)}: {number(top['candidate'])} against {number(top['baseline'])} "
+        f"{comparison.candidate}: {metric} {kind} than {comparison.baseline} in {len(chosen)} of {of} sampler "
+        f"settings, most with {cell_title(top)}: {number(top['candidate'])} against {number(top['baseline'])} "
         f"(difference {signed(top['difference'])} {interval(top['low'], top['high'])})"
     )
     return Finding(kind, text)

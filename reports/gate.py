@@ -62,7 +62,7 @@ class Verdict:
 
 
 def judge(policy: Policy, comparisons: Sequence[Comparison]) -> Verdict:
-    """Apply every rule to every comparison (made with `policy.settings()`). No comparison at all is incomparable, not a pass."""
+    """Apply every rule to every comparison, made with `policy.settings()`. No comparison at all is not a pass."""
     checks = tuple(_check(rule, comparison) for comparison in comparisons for rule in policy.gate)
     if not checks:
         return incomparable("nothing was compared")
@@ -96,10 +96,11 @@ def _denoising_error(comparison: Comparison) -> tuple[Outcome, str]:
     if (verdicts == "pass").all():
         return Outcome.PASS, f"within {margin} of {comparison.baseline} at all {len(verdicts)} noise levels"
     unclear = comparison.levels[verdicts != "pass"]
-    widest = unclear.loc[unclear["high"].idxmax()]
+    widest = unclear.nlargest(1, "high").iloc[0]
     return Outcome.INCONCLUSIVE, (
         f"{margin} can't be ruled out at {len(unclear)} of {len(verdicts)} noise levels, the widest at sigma "
-        f"{number(widest['sigma'], 2)}: {percent(widest['ratio'])} [{percent(widest['low'])}, {percent(widest['high'])}]"
+        f"{number(widest['sigma'], 2)}: {percent(widest['ratio'])} "
+        f"[{percent(widest['low'])}, {percent(widest['high'])}]"
     )
 
 
@@ -122,7 +123,7 @@ def _cell(rule: Rule, row: pd.Series[Any]) -> tuple[Outcome, str]:
 
 
 def _ceiling(ceiling: float, row: pd.Series[Any]) -> tuple[Outcome, str]:
-    """Fails when the value is beyond the ceiling for sure, passes when it is below it for sure; without interval, as it stands."""
+    """Fails beyond the ceiling for sure, passes below it for sure; a value without interval is taken as it stands."""
     value, low, high = row["candidate"], row["candidate_low"], row["candidate_high"]
     if math.isnan(value):
         return Outcome.INCOMPARABLE, "not scored"

@@ -1,4 +1,4 @@
-"""How numbers are written, everywhere: figures, sentences, tables, the dashboard. Missing reads "not scored", never 0."""
+"""How numbers are written, in every figure, sentence and table. Missing reads "not scored", never 0."""
 
 from __future__ import annotations
 
@@ -50,3 +50,10 @@ def signed(value: float, digits: int = 3) -> str:
     """A difference with its sign."""
     text = number(value, digits)
     return f"+{text}" if not math.isnan(value) and value > 0 else text
+
+
+def reach(low: float | None, high: float | None) -> str:
+    """The noise levels a model takes, where None (or NaN, in a table) stands for an open end: "0–∞"."""
+    ends = ["0" if low is None or math.isnan(low) else number(low, 2)]
+    ends += ["∞" if high is None or math.isnan(high) else number(high, 2)]
+    return "–".join(ends)

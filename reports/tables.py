@@ -1,13 +1,13 @@
-"""From runs to the tidy frames that figures, pages and documents show: `collect` joins runs, the rest are pure functions.
+"""From runs to the tidy frames that figures and documents show: `collect` joins runs, the rest are pure functions.
 
-runs -> collect -> Tables -> compare.py (what differs) -> noise_levels / samplers / parameterizations / overview -> figures.
+runs -> collect -> Tables -> compare.py (what differs) -> noise_levels, samplers ... overview -> figures.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,6 +18,7 @@ from ..errors import ConfigError
 from ..metrics.units import Unit, error_unit_factor
 
 if TYPE_CHECKING:
+    from ..evals.records import ModelRecord
     from ..evals.store import Run
     from .compare import Comparison
 
@@ -28,7 +29,7 @@ _FORM = re.compile(r"(?P<unit>x0|eps|v|flow|F)(\(sigma_data=(?P<sigma_data>[0-9.
 class Tables:
     """Everything a report is made of, from one run or several, each model under one label.
 
-    models: a row per model: label, run, and what its record says
+    models: a row per model: label, run, source (position of the run), and what its record says
     levels, evaluations, samples, metrics: the runs' tables, `model` being the label
     """
 
@@ -55,14 +56,11 @@ def collect(runs: Sequence[Run], baseline: str | None = None) -> Tables:
     labels = _labels(runs)
     models = pd.DataFrame(
         [
-            {"label": labels[run.id, model.name], "run": run.id, **_model_row(model)}
-            for run in runs
-            for model in run.record.models
+            {"label": label, "run": runs[source].id, "source": source, **_model(runs[source], name).model_dump()}
+            for (source, name), label in labels.items()
         ]
     )
-    chosen = baseline or labels.get(
-        (runs[0].id, runs[0].record.baseline), labels[runs[0].id, runs[0].record.models[0].name]
-    )
+    chosen = baseline or labels.get((0, runs[0].record.baseline)) or next(iter(labels.values()))
     if chosen not in set(models["label"]):
         raise ConfigError(f"unknown baseline {chosen!r}; expected one of: {', '.join(models['label'])}")
     joined = {name: _join(runs, labels, name) for name in ("levels", "evaluations", "samples", "metrics")}
@@ -92,7 +90,7 @@ def noise_levels(
 def samplers(tables: Tables, metric: str) -> pd.DataFrame:
     """A row per model x sampler x steps x grid for one metric, `front` marking the points no other one dominates.
 
-    A point dominates another when it needs no more network evaluations and scores no worse, and is better in one of them.
+    A point dominates another that needs no fewer evaluations and scores no better, and is worse in one of the two.
     """
     frame = tables.metrics[tables.metrics["metric"] == metric].dropna(subset=["value"]).copy()
     sign = -1.0 if better(metric) == "higher" else 1.0
@@ -104,11 +102,11 @@ def pareto(cost: np.ndarray, loss: np.ndarray) -> np.ndarray:
     """Which of n points (cost, loss), less being better in both, are dominated by none. Shapes (n,) -> bool (n,)."""
     no_worse = (cost[None, :] <= cost[:, None]) & (loss[None, :] <= loss[:, None])
     strictly = (cost[None, :] < cost[:, None]) | (loss[None, :] < loss[:, None])
-    return ~(no_worse & strictly).any(axis=1)
+    return np.asarray(~(no_worse & strictly).any(axis=1))
 
 
 def parameterizations(tables: Tables) -> pd.DataFrame:
-    """A row per model x level: root-mean-square error of the raw output, and what it becomes in the image and in the noise.
+    """A row per model x level: root-mean-square error of the raw output, and what becomes of it in image and noise.
 
     With g the gain from an error of the output to one of x0, raw = sqrt(E_x0)/g, x0 = g·raw and eps = (g/sigma)·raw
     (science of the gains: eps (s, 1), x0 (1, 1/s), v (b, a), flow (t, 1-t)). Columns: model, parameterization, level,
@@ -133,15 +131,15 @@ def parameterizations(tables: Tables) -> pd.DataFrame:
 
 
 def overview(tables: Tables, comparisons: Sequence[Comparison]) -> pd.DataFrame:
-    """The leaderboard, a row per model x measure: the worst noise level against the baseline, and each metric's best cell.
+    """The leaderboard, a row per model x measure: the worst level against the baseline, each metric's best setting.
 
-    Columns: model, measure, better ("lower", "higher" or ""), value, low, high, where (the level or the sampler it comes from).
+    Columns: model, measure, better ("lower", "higher" or ""), value, low, high, where (the level or sampler setting).
     """
     rows: list[dict[str, Any]] = [
         {"model": tables.baseline, "measure": WORST_LEVEL, "better": "lower", "value": 1.0, "where": "the baseline"}
     ]
     for comparison in comparisons:
-        worst = comparison.levels.loc[comparison.levels["ratio"].idxmax()]
+        worst = comparison.levels.nlargest(1, "ratio").iloc[0]
         rows.append(
             {
                 "model": comparison.candidate, "measure": WORST_LEVEL, "better": "lower", "value": worst["ratio"],
@@ -150,8 +148,8 @@ def overview(tables: Tables, comparisons: Sequence[Comparison]) -> pd.DataFrame:
         )  # fmt: skip
     for metric in metric_names(tables):
         scored = samplers(tables, metric)
-        for model, cells in scored.groupby("model", observed=True):
-            best = cells.loc[cells["value"].idxmax() if better(metric) == "higher" else cells["value"].idxmin()]
+        for model, cells in by(scored, "model"):
+            best = cells.sort_values("value", ascending=better(metric) != "higher", kind="stable").iloc[0]
             rows.append(
                 {
                     "model": model, "measure": metric, "better": better(metric), "value": best["value"],
@@ -165,33 +163,54 @@ def overview(tables: Tables, comparisons: Sequence[Comparison]) -> pd.DataFrame:
 
 WORST_LEVEL = "denoising error, worst level"
 
-_LOWER = ("frechet", "fréchet", "fid", "fd", "kid", "kernel", "mmd", "lpips", "mse", "error", "wasserstein", "memoris")
-_HIGHER = (
-    "inception_score",
-    "precision",
-    "recall",
-    "density",
-    "coverage",
-    "clip",
-    "accuracy",
-    "agreement",
-    "psnr",
-    "ssim",
-    "vendi",
-)
+_LOWER = ("fréchet", "frechet", "fid", "kid", "kernel distance", "lpips", "error")
+_HIGHER = ("inception score", "precision", "recall", "density", "coverage", "clip", "agreement", "psnr", "ssim")
+
+
+def each(frame: pd.DataFrame) -> Iterator[Any]:
+    """Rows as named tuples, whose fields the type checker lets pass."""
+    return iter(frame.itertuples(index=False))
+
+
+def by(frame: pd.DataFrame, column: str) -> Iterator[tuple[str, pd.DataFrame]]:
+    """(name, rows) for every name in a column, in order of first appearance."""
+    return ((str(name), rows) for name, rows in frame.groupby(column, sort=False))
 
 
 def better(metric: str) -> str:
     """ "lower", "higher", or "" where the name does not tell."""
-    name = metric.lower().replace(" ", "_")
+    name = metric.lower().replace("_", " ")
     if any(part in name for part in _HIGHER):
         return "higher"
     return "lower" if any(part in name for part in _LOWER) else ""
 
 
+def worst_images(evaluations: pd.DataFrame, baseline: str, candidate: str, level: int, count: int = 12) -> pd.DataFrame:
+    """The images whose error at one level the candidate raises most.
+
+    Columns: image, label, baseline, candidate (errors averaged over draws), difference.
+    """
+    rows = evaluations[(evaluations["level"] == level) & evaluations["model"].isin([baseline, candidate])]
+    means = rows.pivot_table(index=["image", "label"], columns="model", values="error")
+    table = means[[baseline, candidate]].set_axis(["baseline", "candidate"], axis=1).reset_index()
+    table["difference"] = table["candidate"] - table["baseline"]
+    return table.nlargest(count, "difference").reset_index(drop=True)
+
+
 def metric_names(tables: Tables) -> list[str]:
     """The metrics that have a value, in the order of the runs."""
     return list(dict.fromkeys(tables.metrics.dropna(subset=["value"])["metric"]))
+
+
+def sample_settings(tables: Tables, every: bool = False) -> pd.DataFrame:
+    """The sampler settings that kept images, by name and cost: sampler, steps, grid, evaluations.
+
+    Of each sampler only the one of most network evaluations, or `every` one.
+    """
+    kept = tables.samples[tables.samples["tile"] >= 0].sort_values(["sampler", "evaluations", "grid"], kind="stable")
+    columns = ["sampler", "steps", "grid"] if every else ["sampler"]
+    settings = kept.drop_duplicates(columns, keep="last")
+    return settings[["sampler", "steps", "grid", "evaluations"]].reset_index(drop=True)
 
 
 def cell_title(row: pd.Series[Any]) -> str:
@@ -200,35 +219,27 @@ def cell_title(row: pd.Series[Any]) -> str:
     return f"{row['sampler']}, {row['steps']} steps{grid}"
 
 
-def _labels(runs: Sequence[Run]) -> dict[tuple[str, str], str]:
+def _labels(runs: Sequence[Run]) -> dict[tuple[int, str], str]:
+    """(position of the run, model) -> label: the name, with the run's id where several runs have it, always unique."""
     counts = Counter(model.name for run in runs for model in run.record.models)
-    return {
-        (run.id, model.name): model.name if counts[model.name] == 1 else f"{model.name} @ {run.id}"
-        for run in runs
-        for model in run.record.models
-    }
+    labels: dict[tuple[int, str], str] = {}
+    for source, run in enumerate(runs):
+        for model in run.record.models:
+            label = model.name if counts[model.name] == 1 else f"{model.name} @ {run.id}"
+            again = sum(one == label or one.startswith(f"{label} (") for one in labels.values())
+            labels[source, model.name] = f"{label} ({again + 1})" if again else label
+    return labels
 
 
-def _model_row(model: Any) -> dict[str, Any]:
-    fields = (
-        "name",
-        "parameterization",
-        "schedule",
-        "parameters",
-        "sigma_min",
-        "sigma_max",
-        "event_shape",
-        "data_range",
-        "fingerprint",
-    )
-    return {field: getattr(model, field) for field in fields}
+def _model(run: Run, name: str) -> ModelRecord:
+    return next(model for model in run.record.models if model.name == name)
 
 
-def _join(runs: Sequence[Run], labels: dict[tuple[str, str], str], name: str) -> pd.DataFrame:
+def _join(runs: Sequence[Run], labels: dict[tuple[int, str], str], name: str) -> pd.DataFrame:
     frames = []
-    for run in runs:
+    for source, run in enumerate(runs):
         frame = run.table(name)
-        frames.append(frame.assign(model=[labels.get((run.id, model), model) for model in frame["model"]]))
+        frames.append(frame.assign(model=[labels.get((source, model), model) for model in frame["model"]]))
     filled = [frame for frame in frames if len(frame)]
     return pd.concat(filled, ignore_index=True) if filled else frames[0]
 

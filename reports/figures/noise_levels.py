@@ -1,4 +1,4 @@
-"""The picture: error at every noise level, and under it the ratio to the baseline, with the worst bands named on the plot."""
+"""The picture: error at every noise level, under it the ratio to the baseline, the worst bands named on the plot."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from plotly.subplots import make_subplots
 from ...metrics.units import Unit
 from ..compare import Band
 from ..numbers import interval, number, percent, sigma_range
+from ..tables import by, each
 from . import style
 
 UNIT_TITLES = {
-    "x0": "in the image (x₀)", "eps": "in the noise (ε)", "v": "in v", "flow": "in the flow velocity", "F": "in F, EDM's output",
+    "x0": "in the image (x₀)", "eps": "in the noise (ε)", "v": "in v", "flow": "in the flow velocity",
+    "F": "in F, EDM's output",
 }  # fmt: skip
 ANNOTATED, FAR_SMALLER = 3, 0.2
 
@@ -31,14 +33,15 @@ def noise_levels(
 ) -> go.Figure:
     """Two panels over one logarithmic sigma axis, from `tables.noise_levels` and the comparisons' bands.
 
-    The lower panel draws ln(ratio), so that twice and half are as far from the baseline; labels read as changes in percent.
+    baseline: what the ratios are against; "its baseline" where models have different ones.
+    The lower panel draws ln(ratio), so that twice and half are as far from the baseline; labels read in percent.
     Each model's worst significant band, the three largest of them, is shaded in both panels and named in the lower one.
     """
     if table.empty:
         return style.empty("No noise levels were measured in this run.", theme)
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.06, row_heights=[0.5, 0.5])
     compared = [model for model in table["model"].unique() if table.loc[table["model"] == model, "ratio"].notna().any()]
-    for model, rows in table.groupby("model", sort=False):
+    for model, rows in by(table, "model"):
         _curve(figure, rows, colours[model], model == baseline)
         if model in compared and model != baseline:
             _ratio(figure, rows, colours[model])
@@ -57,11 +60,11 @@ def noise_levels(
             col=1,
         )
     _name_bands(figure, worst, table, colours)
-    return figure.update_layout(template=style.template(theme), height=640)
+    return figure.update_layout(template=style.template(theme), height=620)
 
 
 def named_bands(bands: Sequence[Band]) -> list[Band]:
-    """What is written on the plot, worst first: each model's worst band, three at most, none far smaller than the largest.
+    """What is written on the plot, worst first: each model's worst band, three at most, none far below the largest.
 
     A 1% difference beside one of 34% stays in the curves and in the findings; named as loudly, it would only distract.
     """
@@ -87,12 +90,12 @@ def _curve(figure: go.Figure, rows: pd.DataFrame, colour: str, is_baseline: bool
     hover = [
         f"<b>{name}</b><br>σ {number(row.sigma)} · t {number(row.time)} · log-SNR {number(row.log_snr)}"
         f"<br>error {number(row.error)} {interval(row.low, row.high)}"
-        for row in rows.itertuples()
+        for row in each(rows)
     ]
     figure.add_scatter(
         x=rows["sigma"], y=rows["error"], mode="lines+markers", name=f"{name} (baseline)" if is_baseline else name,
         legendgroup=name, line={"color": colour, "width": 2}, marker={"size": 5, "color": colour},
-        text=hover, hoverinfo="text", customdata=rows["level"], row=1, col=1,
+        text=hover, hoverinfo="text", customdata=rows[["model", "level"]], row=1, col=1,
     )  # fmt: skip
 
 
@@ -102,12 +105,12 @@ def _ratio(figure: go.Figure, rows: pd.DataFrame, colour: str) -> None:
     hover = [
         f"<b>{name}</b><br>σ {number(row.sigma)} · t {number(row.time)} · log-SNR {number(row.log_snr)}"
         f"<br>{percent(row.ratio)} against the baseline [{percent(row.ratio_low)}, {percent(row.ratio_high)}]"
-        for row in rows.itertuples()
+        for row in each(rows)
     ]
     figure.add_scatter(
         x=rows["sigma"], y=np.log(rows["ratio"]), mode="lines+markers", name=name, legendgroup=name, showlegend=False,
         line={"color": colour, "width": 2}, marker={"size": 5, "color": colour},
-        text=hover, hoverinfo="text", customdata=rows["level"], row=2, col=1,
+        text=hover, hoverinfo="text", customdata=rows[["model", "level"]], row=2, col=1,
     )  # fmt: skip
 
 
@@ -124,18 +127,21 @@ def _axes(figure: go.Figure, table: pd.DataFrame, unit: Unit, baseline: str, col
     first, last = table["sigma"].min(), table["sigma"].max()
     figure.update_xaxes(**style.log_axis(first, last), range=[math.log10(first / 1.08), math.log10(last * 1.08)])
     figure.update_xaxes(title_text="noise level σ", row=2, col=1)
-    errors = table[["low", "high"]].where(table[["low", "high"]] > 0).stack()
+    errors = table[["error", "low", "high"]].to_numpy(float)
+    errors = errors[errors > 0]
     title = f"squared error<br>{UNIT_TITLES[unit]}"
     figure.update_yaxes(**style.log_axis(errors.min(), errors.max()), title_text=title, row=1, col=1)
-    spans = table[["ratio", "ratio_low", "ratio_high"]].stack()
-    low, high = min(spans.min(), 0.97), max(spans.max(), 1.03)
+    spans = table[["ratio", "ratio_low", "ratio_high"]].to_numpy(float)
+    low, high = min(np.nanmin(spans, initial=0.97), 0.97), max(np.nanmax(spans, initial=1.03), 1.03)
     reach = math.log(high / low)
     places, written = style.ratio_ticks(low, high)
     figure.update_yaxes(
         tickvals=np.log(places), ticktext=written, range=[math.log(low) - 0.08 * reach, math.log(high) + 0.28 * reach],
         title_text=f"error against<br>{style.text(baseline)}", row=2, col=1,
     )  # fmt: skip
-    figure.add_hline(y=0, line={"color": colours[baseline], "width": 1.5, "dash": "dash"}, row=2, col=1)
+    figure.add_hline(
+        y=0, line={"color": colours.get(baseline, style.PALETTE[-1]), "width": 1.5, "dash": "dash"}, row=2, col=1
+    )
 
 
 def _name_bands(figure: go.Figure, bands: Sequence[Band], table: pd.DataFrame, colours: dict[str, str]) -> None:
@@ -144,7 +150,7 @@ def _name_bands(figure: go.Figure, bands: Sequence[Band], table: pd.DataFrame, c
         rows = table[
             (table["model"] == band.model) & table["sigma"].between(band.sigma_low * 0.999, band.sigma_high * 1.001)
         ]
-        peak = rows.loc[rows["ratio"].idxmax()]
+        peak = rows.nlargest(1, "ratio").iloc[0]
         label = (
             f"<b>{style.text(band.model)}</b> {percent(band.ratio)} at σ {sigma_range(band.sigma_low, band.sigma_high)}"
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
@@ -23,7 +24,7 @@ def overview(
     measures = table.drop_duplicates("measure").set_index("measure")["better"]
     figure = make_subplots(
         rows=1, cols=len(measures), shared_yaxes=True, horizontal_spacing=0.06,
-        subplot_titles=[style.heading(measure, style.DIRECTIONS[direction]) for measure, direction in measures.items()],
+        subplot_titles=[style.heading(str(name), style.DIRECTIONS[better]) for name, better in measures.items()],
     )  # fmt: skip
     style.titles(figure)
     places = {model: len(models) - 1 - index for index, model in enumerate(models)}
@@ -35,7 +36,8 @@ def overview(
             _note(figure, MISSING, places[model], column, theme)
         _axis(figure, rows, column)
     figure.update_yaxes(
-        tickvals=list(places.values()), ticktext=[style.coloured(model, colours) for model in places], ticklabelstandoff=8,
+        tickvals=list(places.values()), ticklabelstandoff=8,
+        ticktext=[style.coloured(model, colours) for model in places],
         range=[-0.6, len(models) - 0.4], showgrid=False,
     )  # fmt: skip
     return figure.update_layout(
@@ -74,10 +76,11 @@ def _axis(figure: go.Figure, rows: pd.DataFrame, column: int) -> None:
     """Room on both sides for the numbers; the ratio's axis speaks in percent."""
     if rows.empty:
         return
-    values = rows[["value", "low", "high"]].stack()
-    room = 0.2 * (values.max() - values.min()) or 0.1
-    figure.update_xaxes(range=[values.min() - room, values.max() + room], nticks=5, row=1, col=column)
+    values = rows[["value", "low", "high"]].to_numpy(float)
+    least, most = float(np.nanmin(values)), float(np.nanmax(values))
+    room = 0.2 * (most - least) or 0.1
+    figure.update_xaxes(range=[least - room, most + room], nticks=5, row=1, col=column)
     if rows["measure"].iloc[0] == WORST_LEVEL:
-        places, written = style.ratio_ticks(values.min(), values.max())
+        places, written = style.ratio_ticks(least, most)
         few = slice(None, None, -(-len(places) // 5))
         figure.update_xaxes(tickvals=places[few], ticktext=written[few], row=1, col=column)

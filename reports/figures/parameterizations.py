@@ -1,4 +1,4 @@
-"""Why one network's error hurts where another's does not: raw output error, times its gain, is the error in the image and the noise."""
+"""Why one network's error hurts where another's does not: raw error times gain is error in the image and the noise."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from ..numbers import number
+from ..tables import by, each
 from . import style
 
 PANELS = (
@@ -24,13 +25,13 @@ def parameterizations(table: pd.DataFrame, colours: dict[str, str], theme: style
         rows=1, cols=3, shared_yaxes=True, horizontal_spacing=0.02,
         subplot_titles=[style.heading(title, note) for _, title, note in PANELS],
     )  # fmt: skip
-    for model, rows in table.groupby("model", sort=False):
+    for model, rows in by(table, "model"):
         form = rows["parameterization"].iloc[0]
         for column, (quantity, _, _) in enumerate(PANELS, start=1):
             _curve(figure, rows, quantity, f"{style.text(model)} ({style.text(form)})", colours[model], column)
     style.titles(figure)
     figure.update_xaxes(**style.log_axis(table["sigma"].min(), table["sigma"].max()), title_text="noise level σ")
-    shown = table[[quantity for quantity, _, _ in PANELS]].stack()
+    shown = table[[quantity for quantity, _, _ in PANELS]].to_numpy(float)
     figure.update_yaxes(**style.log_axis(shown.min(), shown.max()))
     figure.update_yaxes(title_text="root-mean-square error", row=1, col=1)
     return figure.update_layout(template=style.template(theme), height=450, margin_t=96, legend_y=1.13)
@@ -39,10 +40,12 @@ def parameterizations(table: pd.DataFrame, colours: dict[str, str], theme: style
 def _curve(figure: go.Figure, rows: pd.DataFrame, quantity: str, name: str, colour: str, column: int) -> None:
     hover = [
         f"<b>{name}</b><br>σ {number(row.sigma)} · t {number(row.time)} · log-SNR {number(row.log_snr)}"
-        f"<br>raw {number(row.raw)}<br>× {number(row.gain_x0)} = {number(row.x0)} in x₀<br>× {number(row.gain_eps)} = {number(row.eps)} in ε"
-        for row in rows.itertuples()
+        f"<br>raw {number(row.raw)}<br>× {number(row.gain_x0)} = {number(row.x0)} in x₀"
+        f"<br>× {number(row.gain_eps)} = {number(row.eps)} in ε"
+        for row in each(rows)
     ]
     figure.add_scatter(
         x=rows["sigma"], y=rows[quantity], mode="lines+markers", name=name, legendgroup=name, showlegend=column == 1,
-        line={"color": colour, "width": 2}, marker={"size": 4, "color": colour}, text=hover, hoverinfo="text", row=1, col=column,
+        line={"color": colour, "width": 2}, marker={"size": 4, "color": colour},
+        text=hover, hoverinfo="text", row=1, col=column,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Quality against network evaluations: a panel per model, a line per sampler, the best of all models behind them in grey."""
+"""Quality against network evaluations: a panel per model, a line per sampler, the best of all models in grey."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from ..numbers import interval, number
-from ..tables import better
+from ..tables import better, each
 from . import style
 
 COLUMNS = 4
 
 
 def samplers(table: pd.DataFrame, metric: str, colours: dict[str, str], theme: style.Theme = "light") -> go.Figure:
-    """From `tables.samplers`. The broad grey line is the Pareto front over every model and sampler; its points wear a ring.
+    """From `tables.samplers`. The broad grey line is the Pareto front of models and samplers; its points wear rings.
 
     All panels share both axes, so that heights compare across models as well as along a line.
     """
@@ -59,7 +59,7 @@ def _sampler_line(
         f"<b>{style.text(row.model)}</b> · {style.text(row.sampler)} {style.text(row.grid)}"
         f"<br>{row.steps} steps, {row.evaluations} network evaluations"
         f"<br>{number(row.value)} {interval(row.low, row.high)} · n = {row.n}"
-        for row in line.itertuples()
+        for row in each(line)
     ]
     figure.add_scatter(
         x=line["evaluations"], y=line["value"], mode="lines+markers", showlegend=False,
@@ -86,7 +86,8 @@ def _legend(figure: go.Figure, marks: dict[str, tuple[str, str]], theme: style.T
             marker={"symbol": symbol, "size": 8, "color": colour}, hoverinfo="skip", row=1, col=1,
         )  # fmt: skip
     figure.add_scatter(
-        x=[None], y=[None], mode="lines+markers", name="best of all models (Pareto front)", hoverinfo="skip", row=1, col=1,
+        x=[None], y=[None], mode="lines+markers", hoverinfo="skip", row=1, col=1,
+        name="best of all models (Pareto front)",
         line={"color": style.rgba(quiet, 0.3), "width": 8},
         marker={"symbol": "circle-open", "size": 10, "color": style.ink(theme), "line": {"width": 2}},
     )  # fmt: skip

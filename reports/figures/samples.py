@@ -1,4 +1,4 @@
-"""What the samples look like: a row per model, a column per sample id, so that one column is one seed in every model."""
+"""What the samples look like: a row per model, a column per sample id, so that a column is one seed in every model."""
 
 from __future__ import annotations
 
@@ -42,9 +42,14 @@ def samples(
         tickvals=[middle + pitch * i for i in range(len(ids))], ticktext=titles, side="top", showgrid=False
     )
     figure.update_yaxes(
-        tickvals=[middle + pitch * i for i in range(len(rows))], ticktext=names, showgrid=False, ticklabelstandoff=8
+        tickvals=[middle + pitch * i for i in range(len(rows))],
+        ticktext=names,
+        showgrid=False,
+        constrain="domain",
+        constraintoward="top",
+        ticklabelstandoff=8,
     )
-    return figure.update_layout(template=style.template(theme), height=70 + 92 * len(rows), margin={"t": 60, "b": 10})
+    return figure.update_layout(template=style.template(theme), height=72 + 90 * len(rows), margin={"t": 60, "b": 10})
 
 
 def shared_ids(rows: Mapping[str, Mapping[int, np.ndarray]]) -> list[int]:

@@ -60,7 +60,7 @@ def rgba(colour: str, alpha: float) -> str:
 
 
 def text(name: object) -> str:
-    """A name for Plotly, whose strings are a small HTML with %{} templates: markup, templates and newlines become plain text."""
+    """A name for Plotly, whose strings are a small HTML with %{} templates: all becomes plain text on one line."""
     return html.escape(" ".join(str(name).split()), quote=False).replace("%", "&#37;").replace("$", "&#36;")
 
 
@@ -114,7 +114,7 @@ def log_axis(low: float, high: float) -> dict[str, Any]:
 
 
 def ratio_ticks(low: float, high: float) -> tuple[list[float], list[str]]:
-    """Ratios at which to mark [low, high], which holds 1, and how to write them: at most eight, in percent of change."""
+    """Ratios at which to mark [low, high], which holds 1, and how to write them: eight at most, as changes."""
     if high / low < 4:
         steps = (step for step in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5) if (high - low) / step < 8)
         step = next(steps, 0.5)

@@ -1,4 +1,4 @@
-"""Plausible runs without a network: four models, 24 levels, four samplers. One of them is planted 34% worse at sigma 0.30-1.1."""
+"""Plausible runs without a network: four models, 24 levels, four samplers; one model planted 34% worse in a band."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-
 from sigmascope.evals.records import TABLES, CellRecord, ModelRecord, RunRecord
 from sigmascope.evals.store import CellResult, Writer
 
@@ -54,7 +53,8 @@ def levels(frame: pd.DataFrame) -> pd.DataFrame:
         rows.append(
             {
                 "model": model, "level": level, "sigma": sigma, "log_snr": -2 * np.log(sigma),
-                "time": sigma / (1 + sigma), "error": mean, "low": mean - half, "high": mean + half, "images": len(per_image), "draws": 2,
+                "time": sigma / (1 + sigma), "error": mean, "low": mean - half, "high": mean + half,
+                "images": len(per_image), "draws": 2,
             }
         )  # fmt: skip
     return pd.DataFrame(rows)
@@ -120,15 +120,16 @@ def samples(frame: pd.DataFrame, kept: int = 12) -> pd.DataFrame:
 def record(models: dict[str, str], run_id: str, cells: list[CellRecord]) -> RunRecord:
     described = [
         ModelRecord(
-            name=name, spec=f"python:{name}", parameterization=form, schedule="VP(cosine)", sigma_min=0.01, sigma_max=80.0,
-            parameters=700_000, event_shape=(1, 8, 8), data_range=(-1.0, 1.0), fingerprint="0" * 64,
+            name=name, spec=f"python:{name}", parameterization=form, schedule="VP(cosine)", sigma_min=0.01,
+            sigma_max=80.0, parameters=700_000, event_shape=(1, 8, 8), data_range=(-1.0, 1.0), fingerprint="0" * 64,
         )
         for name, form in models.items()
     ]  # fmt: skip
     return RunRecord(
         id=run_id, name="digits", status="complete", created="2026-01-01T00:00:00Z", seconds=61.0, suite={},
         baseline=next(iter(models)), models=described, cells=cells,
-        fingerprint={"data": "digits", "noise": "philox4x32-10", "seed": "0"}, environment={"torch": "2.13.0", "device": "cpu"},
+        fingerprint={"data": "digits", "noise": "philox4x32-10", "seed": "0"},
+        environment={"torch": "2.13.0", "device": "cpu"},
     )  # fmt: skip
 
 
@@ -137,8 +138,8 @@ def cells(scores: pd.DataFrame) -> list[CellRecord]:
     unique = scores.drop_duplicates(["model", "sampler", "steps", "grid"])
     return [
         CellRecord(
-            key=f"cell{index:03d}", kind="sample", title=f"{row.sampler}, {row.steps} steps", model=row.model, seconds=1.0,
-            evaluations=500 * row.evaluations, sampler=row.sampler, steps=row.steps, grid=row.grid,
+            key=f"cell{index:03d}", kind="sample", title=f"{row.sampler}, {row.steps} steps", model=row.model,
+            seconds=1.0, evaluations=500 * row.evaluations, sampler=row.sampler, steps=row.steps, grid=row.grid,
         )
         for index, row in enumerate(unique.itertuples())
     ]  # fmt: skip

@@ -1,0 +1,3 @@
+from sigmascope.dashboards.main import main
+
+main()

@@ -1,0 +1,20 @@
+"""How the dashboard is started: the `streamlit run` command line, local and quiet."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+
+def command(runs: Path, port: int = 8501, address: str = "127.0.0.1") -> list[str]:
+    """The arguments of a process that serves the dashboard of a folder of runs, by default to this machine only."""
+    options = {
+        "server.headless": "true",
+        "server.address": address,
+        "server.port": str(port),
+        "server.fileWatcherType": "none",
+        "browser.gatherUsageStats": "false",
+        "client.toolbarMode": "viewer",
+    }
+    flags = [f"--{name}={value}" for name, value in options.items()]
+    return [sys.executable, "-m", "streamlit", "run", str(Path(__file__).with_name("app.py")), *flags, "--", str(runs)]

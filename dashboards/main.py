@@ -1,0 +1,47 @@
+"""The dashboard: a folder of runs -> the run chosen in the sidebar -> one of the pages.
+
+    streamlit run dashboards/app.py -- RUNS        (or SIGMASCOPE_RUNS; `sigmascope view` does it)
+
+Pages are widgets -> table -> figure; the figures are those of the HTML report. Choices live in the address, so that a
+copied link shows the same picture. The pages lie beside this file: in a folder called `pages` Streamlit would take them
+for pages of its own before `st.navigation` has run, and answer the first deep link with "page not found".
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+import streamlit as st
+
+from . import noise_levels, overview, parameterizations, samplers, samples, view
+
+PAGES = {
+    "overview": ("Overview", overview.page),
+    "noise-levels": ("Noise levels", noise_levels.page),
+    "samplers": ("Samplers", samplers.page),
+    "parameterizations": ("Parameterizations", parameterizations.page),
+    "samples": ("Samples", samples.page),
+}
+# Streamlit leaves a hand's breadth of air around everything; the pictures need it more.
+TRIM = "<style>.stMainBlockContainer {padding: 4.2rem 2rem 2rem} .stSidebar h1 {font-size: 1.3rem}</style>"
+
+
+def main() -> None:
+    """One run of the script: what Streamlit does at every interaction."""
+    st.set_page_config(page_title="Sigmascope", page_icon="🔬", layout="wide")
+    st.html(TRIM)
+    chosen = view.choose(runs_folder(sys.argv[1:], os.environ))
+    pages = [
+        st.Page(partial(show, chosen), title=title, url_path=path, default=path == "overview")
+        for path, (title, show) in PAGES.items()
+    ]
+    st.navigation(pages, position="top").run()
+
+
+def runs_folder(arguments: Sequence[str], environment: Mapping[str, str]) -> Path:
+    """The folder of runs: the first argument after `--`, else SIGMASCOPE_RUNS, else ./runs."""
+    return Path(arguments[0] if arguments else environment.get("SIGMASCOPE_RUNS") or "runs")

@@ -1,0 +1,106 @@
+"""What all pages share: the run and baseline chosen in the sidebar, the report made of them, how a figure is shown."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from ..errors import SigmascopeError
+from ..evals.store import Run, Store
+from ..reports.figures import style
+from ..reports.report import Report, assemble
+
+CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d", "autoScale2d"]}
+
+
+@dataclass(frozen=True)
+class View:
+    """One run as chosen in the sidebar."""
+
+    root: Path
+    runs: tuple[Run, ...]
+    """All of the folder, newest first."""
+    problems: tuple[str, ...]
+    """Folders that could not be read, and why."""
+    run: Run
+    report: Report
+    theme: style.Theme
+
+
+def choose(root: Path) -> View:
+    """Draw the sidebar and read what is chosen. An empty folder or an unreadable run ends the script, told."""
+    runs, problems = Store(root).scan()
+    if not runs:
+        _nothing(root, problems)
+    by_id = {run.id: run for run in runs}
+    with st.sidebar:
+        run = by_id[st.selectbox("Run", list(by_id), key="run", bind="query-params", format_func=str)]
+        names = [model.name for model in run.record.models]
+        default = names.index(run.record.baseline) if run.record.baseline in names else 0
+        baseline = st.selectbox("Baseline", names, index=default, key="baseline", bind="query-params")
+        st.caption(f"{run.record.status} · {run.record.created}")
+    try:
+        report: Report = _report(run.digest, str(run.folder), baseline)
+    except SigmascopeError as error:
+        st.error(plain(str(error)))
+        st.stop()
+    return View(root, tuple(runs), tuple(problems), run, report, theme())
+
+
+@st.cache_resource(max_entries=8, show_spinner="Comparing")  # type: ignore[untyped-decorator]
+def _report(digest: str, folder: str, baseline: str) -> Report:
+    """Made once per content of a run. Shared, not copied (evaluations are many): nobody writes to its tables."""
+    return assemble([Run(Path(folder))], baseline)
+
+
+def theme() -> style.Theme:
+    """What the reader's browser shows."""
+    return "dark" if st.context.theme.type == "dark" else "light"
+
+
+def show(figure: go.Figure, key: str, **options: Any) -> Any:
+    """A figure in our own style, not Streamlit's."""
+    return st.plotly_chart(figure, theme=None, key=key, config=CONFIG, **options)
+
+
+def plain(words: str) -> str:
+    """Words from a run for Streamlit's Markdown: every character that could be markup is escaped."""
+    flat = " ".join(words.split())
+    return "".join(f"\\{char}" if char in "\\`*_{}[]()<>#+-.!|$:~@&" else char for char in flat)
+
+
+def findings(report: Report, limit: int = 6) -> None:
+    """The worst findings, and the others folded away."""
+    if not report.findings:
+        st.info(plain(f"There is no second model to compare {report.tables.baseline} with."))
+    _listed(report, 0, limit)
+    if len(report.findings) > limit:
+        with st.expander(f"{len(report.findings) - limit} more"):
+            _listed(report, limit, len(report.findings))
+
+
+COLOURS = {"worse": "#d1342c", "better": "#12805c", "same": "#12805c", "unclear": "#b26a00", "incomparable": "#b26a00"}
+
+
+def _listed(report: Report, first: int, last: int) -> None:
+    rows = [
+        f'<div style="display:grid;grid-template-columns:110px 1fr;padding:5px 0;overflow-wrap:anywhere">'
+        f'<b style="color:{COLOURS[finding.kind]}">{finding.kind}</b><span>{html.escape(finding.text)}</span></div>'
+        for finding in report.findings[first:last]
+    ]
+    if rows:
+        st.html("".join(rows))
+
+
+def _nothing(root: Path, problems: list[str]) -> None:
+    st.title("No runs yet")
+    st.markdown(f"{plain(str(root))} holds no runs. Make one, then reload this page:")
+    st.code(f"sigmascope run SUITE.toml --out {root}", language="bash")
+    for problem in problems:
+        st.error(plain(problem))
+    st.stop()
