@@ -20,11 +20,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from . import __version__
-from .errors import ConfigError, SigmascopeError
+from .errors import ConfigError, SigmascopeError, StoreError
 
 if TYPE_CHECKING:
     from .evals.runner import Plan, Watcher
     from .evals.store import Run
+    from .reports.gate import Verdict
+    from .reports.policy import Policy
+    from .reports.report import Report
 
 app = typer.Typer(
     help="Evaluation and diagnostics for denoisers: where does a model degrade, and how sure is that?",
@@ -54,7 +57,12 @@ class Listing(StrEnum):
 _UsageError: Any = typer.BadParameter.__base__  # typer carries its own click, and exports only the leaves
 
 
-RunsFolder = Annotated[Path, typer.Option("--out", "-o", help="Folder of runs.", envvar="SIGMASCOPE_RUNS")]
+OutFolder = Annotated[Path, typer.Option("--out", help="Folder of runs.", envvar="SIGMASCOPE_RUNS")]
+RunsFolder = Annotated[Path, typer.Option("--runs", help="Folder of runs.", envvar="SIGMASCOPE_RUNS")]
+OutputFiles = Annotated[
+    list[Path] | None,
+    typer.Option("--output", "-o", help="Also write a file: .html, .md or .json.", show_default=False),
+]
 DisplayOption = Annotated[Display | None, typer.Option(help="Progress: a bar, lines, or nothing.", show_default=False)]
 Device = Annotated[str, typer.Option(help="Where networks run: cpu, cuda, cuda:1 ...")]
 
@@ -62,7 +70,7 @@ Device = Annotated[str, typer.Option(help="Where networks run: cpu, cuda, cuda:1
 @app.command()
 def run(
     suite: Annotated[Path, typer.Argument(help="A suite in TOML.", show_default=False)],
-    out_folder: RunsFolder = Path("runs"),
+    out_folder: OutFolder = Path("runs"),
     model: Annotated[list[str] | None, typer.Option(help="Run only these models of the suite.")] = None,
     seed: Annotated[int | None, typer.Option(help="Use this seed instead of the suite's.")] = None,
     limit: Annotated[int | None, typer.Option(min=2, help="At most so many images and samples.")] = None,
@@ -85,13 +93,15 @@ def run(
 
 @app.command()
 def demo(
-    out_folder: RunsFolder = Path("runs"),
+    out_folder: OutFolder = Path("runs"),
     device: Device = "cpu",
     display: DisplayOption = None,
 ) -> None:
     """Run the bundled digits models, compare them, gate one of them, write a report: a few minutes on a CPU."""
     from .evals.runner import prepare
     from .evals.suite import read_suite
+    from .reports.policy import read_policy
+    from .reports.report import assemble
 
     with importlib.resources.as_file(importlib.resources.files("sigmascope.fixtures")) as folder:
         path = folder / "demo.toml"
@@ -101,29 +111,94 @@ def demo(
             plan = prepare(read_suite(path), folder, device=device)
         done = _execute(plan, out_folder, display)
         out.rule("2. compare")
-        _print_comparison(done)
+        _print_report(assemble([done]))
         out.rule("3. gate")
-        _print_gate(done, folder / "gate.toml")
+        base, candidate = f"{done.id}:digits-eps", f"{done.id}:digits-regressed"
+        out.print(
+            f"sigmascope gate {candidate} --baseline {base} --policy {folder / 'gate.toml'}",
+            soft_wrap=True,
+            markup=False,
+        )
+        _judge(_pair(out_folder, base, candidate), read_policy(folder / "gate.toml"), [])
     out.rule("4. report")
-    target = out_folder / f"{done.id}.html"
-    _write_report([done], target)
-    out.print(f"wrote {target}", soft_wrap=True, markup=False)
+    _write([done], assemble([done]), out_folder / f"{done.id}.html")
     out.print(f"\nLook closer:  sigmascope view {out_folder}", soft_wrap=True, markup=False)
+
+
+@app.command()
+def compare(
+    base: Annotated[str, typer.Argument(help="RUN or RUN:MODEL.", show_default=False)],
+    candidate: Annotated[str, typer.Argument(help="RUN or RUN:MODEL.", show_default=False)],
+    runs_folder: RunsFolder = Path("runs"),
+    output: OutputFiles = None,
+) -> None:
+    """Compare two models, in pairs: at which noise levels and in which metrics do they differ, and how surely."""
+    from .reports.report import assemble
+
+    runs = _pair(runs_folder, base, candidate)
+    report = assemble(runs)
+    _print_report(report)
+    for path in output or []:
+        _write(runs, report, path)
+
+
+@app.command()
+def gate(
+    candidate: Annotated[str, typer.Argument(help="RUN or RUN:MODEL.", show_default=False)],
+    baseline: Annotated[str, typer.Option(help="RUN or RUN:MODEL.", show_default=False)],
+    policy: Annotated[Path, typer.Option(help="What must hold, in TOML.", show_default=False)],
+    runs_folder: RunsFolder = Path("runs"),
+    output: OutputFiles = None,
+) -> None:
+    """Judge a candidate by a policy. Exit code 0 pass, 1 regression, 4 inconclusive, 5 incomparable."""
+    from .reports.policy import read_policy
+
+    runs = _pair(runs_folder, baseline, candidate)
+    raise typer.Exit(_judge(runs, read_policy(policy), output or []))
+
+
+@app.command()
+def report(
+    runs: Annotated[list[str], typer.Argument(help="Runs, or RUN:MODEL.", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file: .html or .md.")] = Path("report.html"),
+    runs_folder: RunsFolder = Path("runs"),
+) -> None:
+    """Write runs up as one self-contained file."""
+    from .reports.report import assemble
+
+    found = [_find(runs_folder, reference) for reference in runs]
+    _write(found, assemble(found), output)
+
+
+@app.command()
+def view(
+    folder: Annotated[Path, typer.Argument(help="Folder of runs.")] = Path("runs"),
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8501,
+) -> None:
+    """Open the dashboard on a folder of runs, on this machine only."""
+    import subprocess
+
+    from .dashboards.launch import command
+
+    if not folder.is_dir():
+        raise ConfigError(f"expected a folder of runs, got {folder}; `sigmascope demo` makes one")
+    out.print(f"http://127.0.0.1:{port}", soft_wrap=True)
+    raise typer.Exit(subprocess.call(command(folder, port)))
 
 
 @app.command("list")
 def list_(
     what: Annotated[Listing, typer.Argument(help="What to list.", show_default=False)],
-    out_folder: RunsFolder = Path("runs"),
+    runs_folder: RunsFolder = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
 ) -> None:
     """List runs, or the names a suite may use."""
-    rows = _listing(what, out_folder)
+    rows = _listing(what, runs_folder)
     if as_json:
         print(json.dumps(rows, indent=1))  # noqa: T201
         return
     if not rows:
-        err.print(f"no {what.value} in {out_folder}" if what is Listing.runs else f"no {what.value}")
+        err.print(f"no {what.value} in {runs_folder}" if what is Listing.runs else f"no {what.value}")
         return
     table = Table(*rows[0])
     for row in rows:
@@ -297,3 +372,81 @@ def _listing(what: Listing, folder: Path) -> list[dict[str, Any]]:
         Listing.features: list(FEATURE_NETWORKS),
     }
     return [{what.value: name} for name in names[what]]
+
+
+def _find(root: Path, reference: str) -> Run:
+    """RUN, or RUN:MODEL narrowed to that model."""
+    from .evals.store import Store
+
+    store = Store(root)
+    name, _, model = reference.partition(":")
+    run = store.find(name)
+    return run.select(model) if model else run
+
+
+def _pair(root: Path, baseline: str, candidate: str) -> list[Run]:
+    """The runs that hold a baseline and a candidate: one run narrowed to the two when both are in it."""
+    base, other = _find(root, baseline), _find(root, candidate)
+    if base.id != other.id:
+        return [base, other]
+    if ":" not in baseline or ":" not in candidate:
+        names = ", ".join(model.name for model in base.record.models)
+        raise ConfigError(f"both are run {base.id}: expected RUN:MODEL for each, with two of its models {names}")
+    return [base.select(base.record.baseline, other.record.baseline)]
+
+
+def _print_report(report: Report) -> None:
+    styles = {"worse": "red", "incomparable": "yellow", "unclear": "yellow", "better": "green"}
+    for condition in report.conditions:
+        out.print(condition, style="yellow", markup=False, highlight=False, soft_wrap=True)
+    for finding in report.findings:
+        style = styles.get(finding.kind)
+        out.print(f"{finding.kind:>12}  {finding.text}", style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def _judge(runs: list[Run], policy: Policy, files: list[Path], command: str = "") -> int:
+    """Print the verdict on the last run's models and return its exit code."""
+    from .reports.gate import incomparable, judge
+    from .reports.report import assemble
+
+    report = assemble(runs, settings=policy.settings())
+    if report.refused:
+        verdict = incomparable(report.refused[0].reason)
+    else:
+        models = report.tables.models.set_index("label")["run"]
+        judged = [comparison for comparison in report.comparisons if models[comparison.candidate] == runs[-1].id]
+        verdict = judge(policy, judged)
+    table = Table("candidate", "metric", "rule", "verdict", "evidence")
+    for check in verdict.checks:
+        table.add_row(
+            *(
+                escape(str(cell))
+                for cell in (check.model, check.metric, check.rule, check.outcome.value, check.evidence)
+            )
+        )
+    out.print(table)
+    out.print(f"{verdict.outcome.value} (exit code {verdict.exit_code})", style="bold", highlight=False)
+    for path in files:
+        _write(runs, report, path, verdict, command)
+    return verdict.exit_code
+
+
+def _write(runs: list[Run], report: Report, path: Path, verdict: Verdict | None = None, command: str = "") -> None:
+    """A report in the format its file name asks for; it appears whole or not at all."""
+    from .reports import html, machine, markdown
+
+    if path.suffix == ".html":
+        text = html.page(runs)
+    elif path.suffix == ".md":
+        text = markdown.comment(report, verdict, command)
+    elif path.suffix == ".json":
+        text = machine.as_json(report, verdict)
+    else:
+        raise ConfigError(f"-o: expected a file ending in .html, .md or .json, got {str(path)!r}")
+    fresh = path.with_name(f".{path.name}.new")
+    try:
+        fresh.write_text(text, encoding="utf-8")
+        fresh.replace(path)
+    except OSError as error:
+        raise StoreError(f"{path}: can't be written: {error}") from error
+    err.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
