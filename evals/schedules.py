@@ -39,7 +39,7 @@ class Schedule(ABC):
         with torch.inference_mode(False), torch.enable_grad():
             time = time.clone().requires_grad_()
             slopes = [
-                torch.autograd.grad(value.sum(), time, allow_unused=True)[0] if value.requires_grad else None
+                torch.autograd.grad(value.sum(), time, retain_graph=True)[0] if value.requires_grad else None
                 for value in self.coefficients(time)
             ]
         alpha, sigma_t = (torch.zeros_like(time) if slope is None else slope for slope in slopes)
@@ -49,7 +49,7 @@ class Schedule(ABC):
         """The level at a native time `()` or `(B,)`. Raises ConfigError outside [first, last]."""
         time = torch.as_tensor(time, dtype=torch.float64).cpu()
         low, high = sorted((self.first, self.last))
-        if bool(((time < low) | (time > high)).any()):
+        if not bool(((time >= low) & (time <= high)).all()):
             raise ConfigError(f"time: expected within [{low:g}, {high:g}] for {self}, got {time.tolist()}")
         alpha, sigma_t = self.coefficients(time)
         return Level(alpha, sigma_t, time, *(self.derivatives(time) or (None, None)))
@@ -58,7 +58,7 @@ class Schedule(ABC):
         """The level of noise `sigma` `()` or `(B,)`. Raises ConfigError outside [sigma_min, sigma_max]."""
         sigma = torch.as_tensor(sigma, dtype=torch.float64).cpu()
         slack = 1e-9
-        if bool(((sigma < self.sigma_min * (1 - slack)) | (sigma > self.sigma_max * (1 + slack))).any()):
+        if not bool(((sigma >= self.sigma_min * (1 - slack)) & (sigma <= self.sigma_max * (1 + slack))).all()):
             raise ConfigError(
                 f"sigma: expected within [{self.sigma_min:.6g}, {self.sigma_max:.6g}], the range of {self}, "
                 f"got {sigma.tolist()}"
@@ -204,8 +204,12 @@ class Table(Schedule):
     def __post_init__(self) -> None:
         if self.off_grid not in ("interpolate", "snap", "refuse"):
             raise ConfigError(f"off_grid: expected 'interpolate', 'snap' or 'refuse', got {self.off_grid!r}")
-        if self.log_sigma.ndim != 1 or len(self.log_sigma) < 2 or not bool((self.log_sigma.diff() > 0).all()):
-            raise ConfigError("schedule table: expected at least two strictly increasing noise levels")
+        rising = self.log_sigma.ndim == 1 and len(self.log_sigma) > 1 and bool((self.log_sigma.diff() > 0).all())
+        if not rising or bool(torch.isinf(self.log_sigma[0])):
+            raise ConfigError(
+                "schedule table: expected at least two noise levels, strictly increasing from a finite log sigma, "
+                f"got {self.log_sigma.tolist()[:8]}"
+            )
 
     @classmethod
     def from_betas(cls, betas: Tensor, off_grid: OffGrid = "interpolate") -> Table:
@@ -272,8 +276,12 @@ class Table(Schedule):
         nearest = above - 1 + fraction.round()
         if self.off_grid == "snap":
             return nearest
+        if bool((torch.isinf(high) & torch.isfinite(wanted) & (wanted > low + 1e-9)).any()):
+            raise ConfigError(
+                f"sigma: no level between the last finite entry and zero terminal SNR, got {sigma.tolist()}"
+            )
         time = above - 1 + fraction
-        on_grid = (time - nearest).abs() < 1e-6
+        on_grid = (time - nearest).abs() < 1e-9
         if self.off_grid == "refuse" and not bool(on_grid.all()):
             raise ConfigError(f"sigma: expected one of the table's {len(self.log_sigma)} levels, got {sigma.tolist()}")
         return torch.where(on_grid, nearest, time)
