@@ -114,9 +114,9 @@ def log_axis(low: float, high: float) -> dict[str, Any]:
 
 
 def ratio_ticks(low: float, high: float) -> tuple[list[float], list[str]]:
-    """Ratios at which to mark [low, high], which holds 1, and how to write them: eight at most, as changes."""
+    """Ratios at which to mark [low, high], which holds 1, and how to write them: few, as changes."""
     if high / low < 4:
-        steps = (step for step in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5) if (high - low) / step < 8)
+        steps = (step for step in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5) if (high - low) / step < 6)
         step = next(steps, 0.5)
         places = [
             1 + step * i for i in range(math.ceil((low - 1) / step - 1e-9), math.floor((high - 1) / step + 1e-9) + 1)

@@ -208,3 +208,17 @@ def write(run: SyntheticRun, root: Path) -> Path:
 
 def _belongs(table: pd.DataFrame, cell: CellRecord) -> pd.Series:
     return (table["model"] == cell.model) & (table["sampler"] == cell.sampler) & (table["steps"] == cell.steps)
+
+
+def write_partial(run: SyntheticRun, root: Path) -> Path:
+    """The run as it lies on disk when it stopped after its first cell and a failing second."""
+    writer = Writer(root, run.id)
+    name = run.record.models[0].name
+    done = CellRecord(key="probe", kind="probe", title="denoising error", model=name, seconds=1.0, evaluations=3072)
+    broken = CellRecord(
+        key="broken", kind="sample", title="heun, 5 steps", model=name, seconds=0.1, evaluations=0, sampler="heun",
+        steps=5, grid="karras", error="expected finite samples, got NaN",
+    )  # fmt: skip
+    writer.write_cell(CellResult(done, {table: run.tables[table] for table in ("levels", "evaluations")}))
+    writer.write_record(run.record.model_copy(update={"status": "partial", "cells": [done, broken]}))
+    return writer.partial

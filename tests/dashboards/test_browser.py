@@ -1,0 +1,135 @@
+"""The dashboard and the report as a reader sees them, in Chromium: all pages drawn, no complaint, the regression named."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+import pytest
+from sigmascope.dashboards.launch import command
+from sigmascope.dashboards.main import PAGES
+from sigmascope.reports import html
+
+from ..reports import synthetic
+
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+PATIENCE_MS = 60_000
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("needs Chromium")
+    with playwright.sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def served(store: Path) -> Iterator[str]:
+    """The dashboard of the synthetic store on a free port of this machine; gone when the tests are."""
+    with closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with subprocess.Popen(command(store, port), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        try:
+            _wait(f"http://127.0.0.1:{port}/_stcore/health", server)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.terminate()
+            server.wait(timeout=30)
+
+
+def _wait(address: str, server: subprocess.Popen[bytes]) -> None:
+    end = monotonic() + PATIENCE_MS / 1000
+    while True:
+        assert server.poll() is None, "the dashboard's server has stopped"
+        try:
+            with urllib.request.urlopen(address, timeout=5):
+                return
+        except OSError:
+            assert monotonic() < end, "the dashboard's server does not answer"
+            sleep(0.2)
+
+
+@pytest.fixture
+def page(browser: Any) -> Iterator[Any]:
+    """A window; every complaint of its console fails the test."""
+    opened = browser.new_page(viewport={"width": 1280, "height": 720})
+    complaints: list[str] = []
+    opened.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    yield opened
+    opened.close()
+    assert complaints == []
+
+
+def _drawn(page: Any) -> None:
+    """Wait until the script has run to its end and a chart stands; there must be no exception."""
+    page.locator(".stMain .js-plotly-plot .main-svg").first.wait_for(timeout=PATIENCE_MS)
+    page.locator(".stApp[data-test-script-state='notRunning']").wait_for(timeout=PATIENCE_MS)
+    assert page.locator(".stException").count() == 0
+
+
+def test_every_page_is_drawn(page: Any, served: str) -> None:
+    page.goto(served)
+    _drawn(page)
+    for path, (title, _) in PAGES.items():
+        page.get_by_role("link", name=title, exact=True).click()
+        page.wait_for_url(served + "/" if path == "overview" else f"{served}/{path}")
+        _drawn(page)
+
+
+def test_the_noise_levels_name_the_regressed_model(page: Any, served: str) -> None:
+    page.goto(served)
+    page.get_by_role("link", name="Noise levels", exact=True).click()
+    note = page.locator(".annotation-text", has_text="digits-regressed +34%")
+    note.wait_for(timeout=PATIENCE_MS)
+    box = note.bounding_box()
+    assert box["x"] > 300
+    assert box["x"] + box["width"] < 1280
+    assert box["y"] + box["height"] < 720, "it is seen without scrolling"
+
+
+def test_a_click_on_a_point_shows_its_images(page: Any, served: str) -> None:
+    page.goto(served)
+    page.get_by_role("link", name="Noise levels", exact=True).click()
+    page.get_by_role("heading", name="Where digits-regressed loses most at sigma 0.758").wait_for(timeout=PATIENCE_MS)
+    # The last curve of the lower panel is the regressed model's, its last point the one at the largest sigma.
+    page.locator(".subplot.x2y2 .scatterlayer .trace").last.locator(".point").last.click(force=True)
+    page.get_by_role("heading", name="Where digits-regressed loses most at sigma 40.0").wait_for(timeout=PATIENCE_MS)
+
+
+def test_a_deep_link_opens_what_it_names(browser: Any, served: str) -> None:
+    page = browser.new_page()  # Streamlit asks /noise-levels/_stcore first and is told 404: its console is not ours
+    page.goto(f"{served}/noise-levels?baseline=digits-v")
+    page.locator(".ytitle, .y2title", has_text="digits-v").first.wait_for(timeout=PATIENCE_MS)
+    assert page.get_by_text("Page not found").count() == 0
+    page.close()
+
+
+def test_the_report_opens_offline(page: Any, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(html.page([synthetic.run()]), encoding="utf-8")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(path.as_uri())
+    page.locator("#samples .main-svg").last.wait_for(timeout=PATIENCE_MS)
+    assert page.locator(".annotation-text", has_text="digits-regressed +34%").count() == 1
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing sticks out to the right"
+    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []

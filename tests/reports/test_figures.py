@@ -1,0 +1,143 @@
+"""What is drawn is what the tables say; names are text; the worst band is named on the plot."""
+
+from __future__ import annotations
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+from sigmascope.reports import tables
+from sigmascope.reports.compare import Band
+from sigmascope.reports.figures import samples as samples_figure
+from sigmascope.reports.figures import style
+from sigmascope.reports.figures.noise_levels import edges, named_bands
+from sigmascope.reports.report import Report
+
+THEMES: tuple[style.Theme, ...] = ("light", "dark")
+
+
+def curves(figure: go.Figure, yaxis: str) -> dict[str, go.Scatter]:
+    """Curves of one panel by model: traces that are no interval bands and no legend entries."""
+    drawn = [
+        trace for trace in figure.data if trace.fill is None and trace.hoverinfo == "text" and trace.yaxis == yaxis
+    ]
+    return {trace.legendgroup: trace for trace in drawn}
+
+
+def test_noise_levels_draws_the_tables_numbers(report: Report) -> None:
+    table = tables.noise_levels(report.tables, report.comparisons, "v")
+    figure = report.noise_levels("v")
+    above, below = curves(figure, "y"), curves(figure, "y2")
+    assert set(above) == set(report.tables.labels)
+    assert set(below) == set(report.tables.labels) - {"digits-eps"}
+    for model, rows in tables.by(table, "model"):
+        np.testing.assert_array_equal(above[model].x, rows["sigma"])
+        np.testing.assert_array_equal(above[model].y, rows["error"])
+        if model in below:
+            np.testing.assert_array_equal(below[model].y, np.log(rows["ratio"]))
+
+
+def test_noise_levels_interval_bands_are_the_tables(report: Report) -> None:
+    table = tables.noise_levels(report.tables, report.comparisons)
+    bands = {trace.legendgroup: trace for trace in report.noise_levels().data if trace.fill and trace.yaxis == "y2"}
+    rows = table[table["model"] == "digits-v"]
+    outline = [*np.log(rows["ratio_high"]), *np.log(rows["ratio_low"])[::-1]]
+    np.testing.assert_array_equal(bands["digits-v"].y, outline)
+
+
+def test_noise_levels_names_the_regressed_model_and_only_it(report: Report) -> None:
+    texts = [annotation.text for annotation in report.noise_levels().layout.annotations]
+    assert len(texts) == 1
+    assert "digits-regressed" in texts[0]
+    assert "+34%" in texts[0]
+    assert "0.28–1.1" in texts[0]
+
+
+def test_hover_tells_time_and_log_snr(report: Report) -> None:
+    hover = curves(report.noise_levels(), "y")["digits-flow"].text
+    assert all("log-SNR" in one and "t " in one for one in hover)
+
+
+def test_no_figure_uses_webgl(report: Report) -> None:
+    figures = [report.noise_levels(), report.overview(), report.parameterizations(), report.samplers("class agreement")]
+    assert {trace.type for figure in figures for trace in figure.data} == {"scatter"}
+
+
+def test_named_bands_are_few_and_large() -> None:
+    bands = [Band("a", 1, 2, 1.4, 1.3, 1.5), Band("a", 5, 6, 1.3, 1.2, 1.4), Band("b", 1, 1, 1.01, 1.0, 1.02)]
+    assert named_bands([*bands, Band("c", 1, 1, 0.5, 0.4, 0.6)]) == bands[:1]
+    assert named_bands([]) == []
+
+
+def test_a_shade_ends_half_way_to_the_neighbours() -> None:
+    sigmas = np.array([0.1, 1.0, 10.0, 100.0])
+    assert edges(Band("a", 1.0, 10.0, 1.2, 1.1, 1.3), sigmas) == pytest.approx((np.sqrt(0.1), np.sqrt(1000)))
+    assert edges(Band("a", 0.1, 0.1, 1.2, 1.1, 1.3), sigmas) == pytest.approx((0.1, np.sqrt(0.1)))
+
+
+def test_samplers_draws_every_setting_once(report: Report) -> None:
+    metric = "Fréchet distance (digits)"
+    table = tables.samplers(report.tables, metric)
+    drawn = [trace for trace in report.samplers(metric).data if trace.hoverinfo == "text"]
+    points = sorted((x, y) for trace in drawn for x, y in zip(trace.x, trace.y, strict=True))
+    assert points == sorted(zip(table["evaluations"], table["value"], strict=True))
+    colours = {trace.line.color for trace in drawn}
+    assert colours == set(report.colours.values())
+
+
+def test_overview_draws_the_tables_numbers(report: Report) -> None:
+    table = tables.overview(report.tables, report.comparisons)
+    drawn = sorted(trace.x[0] for trace in report.overview().data)
+    assert drawn == sorted(table["value"].dropna())
+
+
+def test_parameterizations_draws_the_tables_numbers(report: Report) -> None:
+    table = tables.parameterizations(report.tables)
+    drawn = [trace for trace in report.parameterizations().data if trace.legendgroup == "digits-v (v)"]
+    rows = table[table["model"] == "digits-v"]
+    for trace, quantity in zip(drawn, ("raw", "x0", "eps"), strict=True):
+        np.testing.assert_array_equal(trace.y, rows[quantity])
+
+
+def test_a_sheet_holds_every_image_in_its_place() -> None:
+    black, white = np.zeros((2, 2, 3), np.uint8), np.full((2, 2, 1), 255, np.uint8)
+    picture = samples_figure.sheet({"a": {0: black, 3: white}, "b": {3: white}}, [0, 3], 2, "#808080")
+    pixels = np.asarray(picture)
+    pitch = 4 + samples_figure.GAP
+    assert pixels.shape == (pitch + 4, pitch + 4, 3)
+    assert (pixels[:4, :4] == 0).all()
+    assert (pixels[:4, pitch:] == 255).all()
+    assert (pixels[pitch:, pitch:] == 255).all()
+    assert (pixels[pitch:, :4] == 128).all(), "an absent sample stays empty"
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_empty_tables_say_so(report: Report, theme: style.Theme) -> None:
+    figure = samples_figure.samples({}, {}, None, theme)
+    assert "No images" in figure.layout.annotations[0].text
+    assert "no metric" not in report.samplers("nothing", theme).layout.annotations[0].text
+    assert "nothing" in report.samplers("nothing", theme).layout.annotations[0].text
+
+
+def test_colours_follow_the_runs_order() -> None:
+    assert style.model_colours(["b", "a"]) == {"b": style.PALETTE[0], "a": style.PALETTE[1]}
+
+
+@pytest.mark.parametrize("name", ["<b>x</b>", "%{x}", "a\nb", "$x$", "<a href='javascript:alert(1)'>x</a>"])
+def test_names_are_text_for_plotly(name: str) -> None:
+    shown = style.text(name)
+    assert not set("<>%$\n") & set(shown)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [(0.97, 1.36, ["same", "+10%", "+20%", "+30%"]), (0.5, 1.4, ["−40%", "−20%", "same", "+20%", "+40%"])],
+)
+def test_ratio_ticks_are_round(low: float, high: float, expected: list[str]) -> None:
+    assert style.ratio_ticks(low, high)[1] == expected
+
+
+@pytest.mark.parametrize(("low", "high"), [(1e-3, 1e3), (0.5, 2.0), (0.98, 1.02), (1.0, 200.0)])
+def test_ratio_ticks_hold_one_and_are_few(low: float, high: float) -> None:
+    places, written = style.ratio_ticks(low, high)
+    assert "same" in written
+    assert 2 <= len(places) <= 8
