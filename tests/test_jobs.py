@@ -86,7 +86,7 @@ def test_the_regressed_model_differs_in_its_band_and_nowhere_else(run: Run) -> N
 
 
 def test_curves_of_all_parameterizations_lie_on_one_axis(run: Run) -> None:
-    """Where every model is well conditioned (sigma 0.1 to 2) eps, v and flow agree within a tenth; levels are shared."""
+    """Where all are well conditioned (sigma 0.1 to 2) eps, v and flow agree within a tenth, at shared levels."""
     table = run.table("levels").pivot_table(index="level", columns="model", values=["sigma", "error"])
     sigma = table["sigma"]["eps"]
     np.testing.assert_allclose(table["sigma"].to_numpy(), np.tile(sigma, (5, 1)).T, rtol=1e-12)

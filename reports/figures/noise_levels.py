@@ -20,7 +20,7 @@ UNIT_TITLES = {
     "x0": "in the image (x₀)", "eps": "in the noise (ε)", "v": "in v", "flow": "in the flow velocity",
     "F": "in F, EDM's output",
 }  # fmt: skip
-ANNOTATED, FAR_SMALLER = 3, 0.2
+ANNOTATED, FAR_SMALLER = 3, 1 / 3
 
 
 def noise_levels(
@@ -60,6 +60,8 @@ def noise_levels(
             col=1,
         )
     _name_bands(figure, worst, table, colours)
+    _note_what_leaves(figure, table, theme)
+    _name_what_left(figure, table, colours)
     return figure.update_layout(template=style.template(theme), height=620)
 
 
@@ -131,8 +133,7 @@ def _axes(figure: go.Figure, table: pd.DataFrame, unit: Unit, baseline: str, col
     errors = errors[errors > 0]
     title = f"squared error<br>{UNIT_TITLES[unit]}"
     figure.update_yaxes(**style.log_axis(errors.min(), errors.max()), title_text=title, row=1, col=1)
-    spans = table[["ratio", "ratio_low", "ratio_high"]].to_numpy(float)
-    low, high = min(np.nanmin(spans, initial=0.97), 0.97), max(np.nanmax(spans, initial=1.03), 1.03)
+    low, high = ratio_range(table)
     reach = math.log(high / low)
     places, written = style.ratio_ticks(low, high)
     figure.update_yaxes(
@@ -142,6 +143,29 @@ def _axes(figure: go.Figure, table: pd.DataFrame, unit: Unit, baseline: str, col
     figure.add_hline(
         y=0, line={"color": colours.get(baseline, style.PALETTE[-1]), "width": 1.5, "dash": "dash"}, row=2, col=1
     )
+
+
+def ratio_range(table: pd.DataFrame) -> tuple[float, float]:
+    """The ratios that the lower panel spans: all that are worse, and as far again on the better side.
+
+    A model that is many times better somewhere would else flatten what is worse everywhere else; it leaves the panel,
+    and a note says so.
+    """
+    spans = table[["ratio", "ratio_low", "ratio_high"]].to_numpy(float)
+    high = max(float(np.nanmax(spans, initial=1.0)), 1.05)
+    low = min(float(np.nanmin(spans, initial=1.0)), 0.97)
+    return max(low, 1 / high), high
+
+
+def _note_what_leaves(figure: go.Figure, table: pd.DataFrame, theme: style.Theme) -> None:
+    low, _ = ratio_range(table)
+    beyond = [(model, rows["ratio"].min()) for model, rows in by(table, "model") if rows["ratio"].min() < low]
+    if beyond:
+        told = ", ".join(f"{style.text(model)} down to {percent(ratio)}" for model, ratio in beyond)
+        figure.add_annotation(
+            text=f"below this scale: {told}", x=1, xref="paper", xanchor="right", y=0, yref="y2 domain", yanchor="bottom",
+            showarrow=False, font={"size": 11, "color": style.quiet(theme)},
+        )  # fmt: skip
 
 
 def _name_bands(figure: go.Figure, bands: Sequence[Band], table: pd.DataFrame, colours: dict[str, str]) -> None:
