@@ -56,12 +56,9 @@ def escape(words: str) -> str:
 
 
 def sparkline(values: Sequence[float]) -> str:
-    """Log ratios as blocks from the lowest to the highest of them; "·" where there is none."""
-    known = [value for value in values if not math.isnan(value)]
-    if not known:
-        return ""
-    low, reach = min(known), (max(known) - min(known)) or 1.0
-    return "".join("·" if math.isnan(v) else BLOCKS[round((v - low) / reach * (len(BLOCKS) - 1))] for v in values)
+    """Numbers of 0 or more as blocks, the largest the highest; "·" where there is none."""
+    top = max((value for value in values if not math.isnan(value)), default=0.0) or 1.0
+    return "".join("·" if math.isnan(value) else BLOCKS[round(value / top * (len(BLOCKS) - 1))] for value in values)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -80,9 +77,9 @@ def _checks(verdict: Verdict) -> str:
 
 def _levels(comparison: Comparison) -> str:
     levels = comparison.levels
-    logs = [math.log(ratio) for ratio in levels["ratio"]]
-    ends = f"σ {number(levels['sigma'].min(), 2)} {code(sparkline(logs))} {number(levels['sigma'].max(), 2)}"
-    span = f"denoising error over noise levels, {percent(levels['ratio'].min())} to {percent(levels['ratio'].max())}"
+    worse = [max(math.log(ratio), 0.0) for ratio in levels["ratio"]]
+    ends = f"σ {number(levels['sigma'].min(), 2)} {code(sparkline(worse))} {number(levels['sigma'].max(), 2)}"
+    span = f"how much higher the denoising error is, up to {percent(math.exp(max(worse)))}"
     worst = [band for band in comparison.bands if band.ratio > 1][:3]
     if not worst:
         return f"{ends} ({span})\n\nNo noise level is worse for sure."

@@ -61,7 +61,6 @@ def noise_levels(
         )
     _name_bands(figure, worst, table, colours)
     _note_what_leaves(figure, table, theme)
-    _name_what_left(figure, table, colours)
     return figure.update_layout(template=style.template(theme), height=620)
 
 
@@ -163,8 +162,8 @@ def _note_what_leaves(figure: go.Figure, table: pd.DataFrame, theme: style.Theme
     if beyond:
         told = ", ".join(f"{style.text(model)} down to {percent(ratio)}" for model, ratio in beyond)
         figure.add_annotation(
-            text=f"below this scale: {told}", x=1, xref="paper", xanchor="right", y=0, yref="y2 domain", yanchor="bottom",
-            showarrow=False, font={"size": 11, "color": style.quiet(theme)},
+            text=f"below this scale: {told}", x=1, xref="paper", xanchor="right", y=0, yref="y2 domain",
+            yanchor="bottom", showarrow=False, font={"size": 11, "color": style.quiet(theme)},
         )  # fmt: skip
 
 

@@ -49,7 +49,7 @@ def samples(
         constraintoward="top",
         ticklabelstandoff=8,
     )
-    return figure.update_layout(template=style.template(theme), height=72 + 90 * len(rows), margin={"t": 60, "b": 10})
+    return figure.update_layout(template=style.template(theme), height=70 + 80 * len(rows), margin={"t": 60, "b": 10})
 
 
 def shared_ids(rows: Mapping[str, Mapping[int, np.ndarray]]) -> list[int]:

@@ -124,7 +124,7 @@ def ratio_ticks(low: float, high: float) -> tuple[list[float], list[str]]:
     else:
         places = [m * 10.0**d for d in range(-4, 5) for m in (1, 2, 5) if low <= m * 10.0**d <= high]
         places = places if len(places) <= 8 else [p for p in places if abs(math.log10(p) % 1) < 1e-9]
-    return places, ["same" if abs(place - 1) < 1e-9 else percent(place) for place in places]
+    return places, ["same" if abs(place - 1) < 1e-9 else percent(place).replace(".0%", "%") for place in places]
 
 
 def titles(figure: go.Figure) -> None:

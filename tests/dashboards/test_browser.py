@@ -1,4 +1,4 @@
-"""The dashboard and the report as a reader sees them, in Chromium: all pages drawn, no complaint, the regression named."""
+"""The dashboard and the report as a reader sees them, in Chromium: every page drawn, the regression named."""
 
 from __future__ import annotations
 

@@ -172,5 +172,5 @@ def test_a_long_comment_is_cut_and_says_so(report: Report) -> None:
 
 def test_sparklines() -> None:
     assert markdown.sparkline([0.0, 1.0, math.nan, 0.5]) == "▁█·▅"
-    assert markdown.sparkline([2.0, 2.0]) == "▁▁"
-    assert markdown.sparkline([math.nan]) == ""
+    assert markdown.sparkline([0.0, 0.0]) == "▁▁"
+    assert markdown.sparkline([math.nan]) == "·"

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 import pytest
 from sigmascope.reports import tables
 from sigmascope.reports.compare import Band
 from sigmascope.reports.figures import samples as samples_figure
 from sigmascope.reports.figures import style
-from sigmascope.reports.figures.noise_levels import edges, named_bands
-from sigmascope.reports.report import Report
+from sigmascope.reports.figures.noise_levels import edges, named_bands, ratio_range
+from sigmascope.reports.report import Report, assemble
+
+from . import synthetic
 
 THEMES: tuple[style.Theme, ...] = ("light", "dark")
 
@@ -72,6 +75,18 @@ def test_a_shade_ends_half_way_to_the_neighbours() -> None:
     sigmas = np.array([0.1, 1.0, 10.0, 100.0])
     assert edges(Band("a", 1.0, 10.0, 1.2, 1.1, 1.3), sigmas) == pytest.approx((np.sqrt(0.1), np.sqrt(1000)))
     assert edges(Band("a", 0.1, 0.1, 1.2, 1.1, 1.3), sigmas) == pytest.approx((0.1, np.sqrt(0.1)))
+
+
+def test_a_far_better_model_leaves_the_scale_and_is_told() -> None:
+    table = pd.DataFrame(
+        {"ratio": [1.0, 1.2, 0.01], "ratio_low": [np.nan, 1.1, 0.009], "ratio_high": [np.nan, 1.25, 0.011]}
+    )
+    assert ratio_range(table) == (1 / 1.25, 1.25)
+    run = synthetic.run({"base": "eps", "better": "eps"})
+    better = run.tables["evaluations"]["model"] == "better"
+    run.tables["evaluations"].loc[better, "error"] /= 50
+    notes = [note.text for note in assemble([run]).noise_levels().layout.annotations]
+    assert notes == ["below this scale: better down to −98%"]
 
 
 def test_samplers_draws_every_setting_once(report: Report) -> None:
