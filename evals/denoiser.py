@@ -62,7 +62,8 @@ class Denoiser:
             network: called under `torch.no_grad` with full micro-batches only.
             event_shape: shape of one sample, such as (3, 32, 32).
             data_range: lowest and highest value of clean data.
-            time: what the network receives as time, float64, from the level.
+            time: what the network receives as time, from the level. It arrives in `dtype`, but never below float32:
+                bfloat16 would turn timestep 999 into 1000.
             micro_batch: rows per network call. The last call is padded, so results do not depend on how many samples
                 are asked for at once.
         """
@@ -104,8 +105,13 @@ class Denoiser:
     def raw(self, x_t: Tensor, level: Level, cond: Cond | None = None) -> Tensor:
         """The network's own output `(B, *event_shape)`, in `x_t`'s dtype."""
         if tuple(x_t.shape[1:]) != self.event_shape:
-            raise ConfigError(f"x_t: expected (B, {self.event_shape}), got {tuple(x_t.shape)}")
+            raise ConfigError(f"x_t: expected rows of shape {self.event_shape}, got {tuple(x_t.shape)}")
         cond = cond or {}
+        if level.alpha.ndim and len(level.alpha) != len(x_t):
+            raise ConfigError(f"level: expected one, or one for each of {len(x_t)} rows, got {len(level.alpha)}")
+        for name, tensor in cond.items():
+            if tensor.shape[:1] != x_t.shape[:1]:
+                raise ConfigError(f"{name}: expected {len(x_t)} rows, got {tuple(tensor.shape)}")
         outputs = []
         for start in range(0, len(x_t), self.micro_batch):
             rows = slice(start, start + self.micro_batch)
@@ -117,23 +123,23 @@ class Denoiser:
     def _evaluate(self, x_t: Tensor, level: Level, cond: Cond) -> Tensor:
         """One network call on at most a micro-batch, padded with its first row."""
         count = len(x_t)
-        time = self.time(level).to(self.dtype).to(self.device).expand(count)
+        time = self.time(level).to(torch.promote_types(self.dtype, torch.float32)).to(self.device).expand(count)
         rows = torch.arange(self.micro_batch, device=self.device)
         rows[count:] = 0
         padded = {name: tensor.to(self.device)[rows] for name, tensor in cond.items()}
         with torch.no_grad():
             output = self.network(x_t.to(self.device, self.dtype)[rows], time[rows], padded)
         expected = (self.micro_batch, *self.event_shape)
-        if not isinstance(output, Tensor) or tuple(output.shape) != expected:
-            got = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-            raise ModelError(f"{self.traits.spec}: expected the network to return {expected}, got {got}")
+        if not isinstance(output, Tensor) or tuple(output.shape) != expected or not output.is_floating_point():
+            got = f"{tuple(output.shape)} {output.dtype}" if isinstance(output, Tensor) else type(output).__name__
+            raise ModelError(f"{self.traits.spec}: expected the network to return {expected} floats, got {got}")
         output = output[:count]
-        if not bool(torch.isfinite(output).all()):
-            bad = int((~torch.isfinite(output.flatten(1)).all(1)).sum())
-            sigma = sorted({float(f"{s:.4g}") for s in level.sigma.reshape(-1).tolist()})
+        broken = ~torch.isfinite(output.flatten(1)).all(1).cpu()
+        if bool(broken.any()):
+            sigmas = sorted({float(f"{sigma:.4g}") for sigma in level.sigma.expand(count)[broken].tolist()})
             raise ModelError(
-                f"{self.traits.spec}: expected finite values, got NaN or infinity for {bad} of {count} inputs "
-                f"at sigma {sigma[:4]}"
+                f"{self.traits.spec}: expected finite values, got NaN or infinity for {int(broken.sum())} of {count} "
+                f"inputs at sigma {sigmas[:4]}"
             )
         return output
 
