@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from . import __version__
-from .errors import ConfigError, SigmascopeError, StoreError
+from .errors import ConfigError, SigmascopeError
+from .terminal import Bar, Display, err, out, print_plan, print_report, print_verdict
 
 if TYPE_CHECKING:
     from .evals.runner import Plan, Watcher
@@ -35,13 +34,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-out, err = Console(), Console(stderr=True)
-
-
-class Display(StrEnum):
-    full = "full"
-    plain = "plain"
-    none = "none"
 
 
 class Listing(StrEnum):
@@ -85,7 +77,7 @@ def run(
     with err.status("Loading models and data"):
         plan = prepare(_suite(suite, model, seed), suite.parent, device=device, limit=limit, batch_size=batch_size)
     if dry_run:
-        _print_plan(plan)
+        print_plan(plan)
         return
     done = _execute(plan, out_folder, display)
     out.print(f"{escape(done.id)}: {len(done.record.cells)} cells in {escape(str(done.folder))}", soft_wrap=True)
@@ -99,7 +91,9 @@ def demo(
 ) -> None:
     """Run the bundled digits models, compare them, gate one of them, write a report: a few minutes on a CPU."""
     from .evals.runner import prepare
+    from .evals.store import Store
     from .evals.suite import read_suite
+    from .reports.files import write_report
     from .reports.policy import read_policy
     from .reports.report import assemble
 
@@ -111,7 +105,7 @@ def demo(
             plan = prepare(read_suite(path), folder, device=device)
         done = _execute(plan, out_folder, display)
         out.rule("2. compare")
-        _print_report(assemble([done]))
+        print_report(assemble([done]))
         out.rule("3. gate")
         base, candidate = f"{done.id}:digits-eps", f"{done.id}:digits-regressed"
         out.print(
@@ -119,9 +113,9 @@ def demo(
             soft_wrap=True,
             markup=False,
         )
-        _judge(_pair(out_folder, base, candidate), read_policy(folder / "gate.toml"), [])
+        _judge(Store(out_folder).pair(base, candidate), read_policy(folder / "gate.toml"))
     out.rule("4. report")
-    _write([done], assemble([done]), out_folder / f"{done.id}.html")
+    write_report([out_folder / f"{done.id}.html"], [done], assemble([done]))
     out.print(f"\nLook closer:  sigmascope view {out_folder}", soft_wrap=True, markup=False)
 
 
@@ -133,13 +127,14 @@ def compare(
     output: OutputFiles = None,
 ) -> None:
     """Compare two models, in pairs: at which noise levels and in which metrics do they differ, and how surely."""
+    from .evals.store import Store
+    from .reports.files import write_report
     from .reports.report import assemble
 
-    runs = _pair(runs_folder, base, candidate)
+    runs = Store(runs_folder).pair(base, candidate)
     report = assemble(runs)
-    _print_report(report)
-    for path in output or []:
-        _write(runs, report, path)
+    print_report(report)
+    write_report(output or [], runs, report)
 
 
 @app.command()
@@ -151,10 +146,16 @@ def gate(
     output: OutputFiles = None,
 ) -> None:
     """Judge a candidate by a policy. Exit code 0 pass, 1 regression, 4 inconclusive, 5 incomparable."""
+    from .evals.store import Store
+    from .reports.files import write_report
     from .reports.policy import read_policy
 
-    runs = _pair(runs_folder, baseline, candidate)
-    raise typer.Exit(_judge(runs, read_policy(policy), output or []))
+    runs = Store(runs_folder).pair(baseline, candidate)
+    found, verdict = _judge(runs, read_policy(policy))
+    write_report(
+        output or [], runs, found, verdict, f"sigmascope gate {candidate} --baseline {baseline} --policy {policy}"
+    )
+    raise typer.Exit(verdict.exit_code)
 
 
 @app.command()
@@ -164,10 +165,12 @@ def report(
     runs_folder: RunsFolder = Path("runs"),
 ) -> None:
     """Write runs up as one self-contained file."""
+    from .evals.store import Store
+    from .reports.files import write_report
     from .reports.report import assemble
 
-    found = [_find(runs_folder, reference) for reference in runs]
-    _write(found, assemble(found), output)
+    found = [Store(runs_folder).find(reference) for reference in runs]
+    write_report([output], found, assemble(found))
 
 
 @app.command()
@@ -277,36 +280,10 @@ def main() -> None:
         sys.exit(3)
 
 
-class _Bar:
-    """Tells how a run goes: a bar on a terminal, lines elsewhere."""
-
-    def __init__(self, plan: Plan, display: Display) -> None:
-        self.display = display
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("evaluations, {task.fields[rate]}/s,"),
-            TimeRemainingColumn(),
-        )
-        self.progress = Progress(*columns, console=err, disable=display is not Display.full)
-        self.task: TaskID = self.progress.add_task("starting", total=plan.evaluations, rate="?")
-
-    def cell(self, title: str, done: bool) -> None:
-        self.progress.update(self.task, description=escape(title))
-        if self.display is Display.plain and done:
-            task = self.progress.tasks[0]
-            err.print(f"{task.percentage:3.0f}%  {title}", markup=False, highlight=False, soft_wrap=True)
-
-    def advance(self, evaluations: int) -> None:
-        speed = self.progress.tasks[0].speed
-        self.progress.update(self.task, advance=evaluations, rate=f"{speed:,.0f}" if speed else "?")
-
-
 def _execute(plan: Plan, root: Path, display: Display | None) -> Run:
     from .evals.runner import execute
 
-    bar = _Bar(plan, display or (Display.full if err.is_terminal else Display.plain))
+    bar = Bar(plan, display or (Display.full if err.is_terminal else Display.plain))
     with bar.progress:
         watcher: Watcher = bar
         return execute(plan, root, watcher)
@@ -324,20 +301,6 @@ def _suite(path: Path, models: list[str] | None, seed: int | None) -> Any:
         baseline = suite.baseline if suite.baseline in models else ""
         suite = suite.model_copy(update={"models": kept, "baseline": baseline})
     return suite if seed is None else suite.model_copy(update={"seed": seed})
-
-
-def _print_plan(plan: Plan) -> None:
-    from .evals.runner import estimate
-
-    cost = estimate(plan)
-    table = Table("cell", "network evaluations", title=f"{plan.run_id}: {len(plan.cells)} cells")
-    for cell in plan.cells:
-        table.add_row(escape(cell.title), f"{cell.evaluations:,}")
-    table.add_row("total", f"{plan.evaluations:,}", style="bold")
-    out.print(table)
-    out.print(
-        f"about {cost.seconds / 60:.1f} minutes, {cost.memory_bytes / 2**20:,.0f} MiB on {plan.environment['device']}"
-    )
 
 
 def _listing(what: Listing, folder: Path) -> list[dict[str, Any]]:
@@ -374,38 +337,8 @@ def _listing(what: Listing, folder: Path) -> list[dict[str, Any]]:
     return [{what.value: name} for name in names[what]]
 
 
-def _find(root: Path, reference: str) -> Run:
-    """RUN, or RUN:MODEL narrowed to that model."""
-    from .evals.store import Store
-
-    store = Store(root)
-    name, _, model = reference.partition(":")
-    run = store.find(name)
-    return run.select(model) if model else run
-
-
-def _pair(root: Path, baseline: str, candidate: str) -> list[Run]:
-    """The runs that hold a baseline and a candidate: one run narrowed to the two when both are in it."""
-    base, other = _find(root, baseline), _find(root, candidate)
-    if base.id != other.id:
-        return [base, other]
-    if ":" not in baseline or ":" not in candidate:
-        names = ", ".join(model.name for model in base.record.models)
-        raise ConfigError(f"both are run {base.id}: expected RUN:MODEL for each, with two of its models {names}")
-    return [base.select(base.record.baseline, other.record.baseline)]
-
-
-def _print_report(report: Report) -> None:
-    styles = {"worse": "red", "incomparable": "yellow", "unclear": "yellow", "better": "green"}
-    for condition in report.conditions:
-        out.print(condition, style="yellow", markup=False, highlight=False, soft_wrap=True)
-    for finding in report.findings:
-        style = styles.get(finding.kind)
-        out.print(f"{finding.kind:>12}  {finding.text}", style=style, markup=False, highlight=False, soft_wrap=True)
-
-
-def _judge(runs: list[Run], policy: Policy, files: list[Path], command: str = "") -> int:
-    """Print the verdict on the last run's models and return its exit code."""
+def _judge(runs: list[Run], policy: Policy) -> tuple[Report, Verdict]:
+    """Compare the last run's models with their baseline, judge them, print the verdict."""
     from .reports.gate import incomparable, judge
     from .reports.report import assemble
 
@@ -413,40 +346,7 @@ def _judge(runs: list[Run], policy: Policy, files: list[Path], command: str = ""
     if report.refused:
         verdict = incomparable(report.refused[0].reason)
     else:
-        models = report.tables.models.set_index("label")["run"]
-        judged = [comparison for comparison in report.comparisons if models[comparison.candidate] == runs[-1].id]
-        verdict = judge(policy, judged)
-    table = Table("candidate", "metric", "rule", "verdict", "evidence")
-    for check in verdict.checks:
-        table.add_row(
-            *(
-                escape(str(cell))
-                for cell in (check.model, check.metric, check.rule, check.outcome.value, check.evidence)
-            )
-        )
-    out.print(table)
-    out.print(f"{verdict.outcome.value} (exit code {verdict.exit_code})", style="bold", highlight=False)
-    for path in files:
-        _write(runs, report, path, verdict, command)
-    return verdict.exit_code
-
-
-def _write(runs: list[Run], report: Report, path: Path, verdict: Verdict | None = None, command: str = "") -> None:
-    """A report in the format its file name asks for; it appears whole or not at all."""
-    from .reports import html, machine, markdown
-
-    if path.suffix == ".html":
-        text = html.page(runs)
-    elif path.suffix == ".md":
-        text = markdown.comment(report, verdict, command)
-    elif path.suffix == ".json":
-        text = machine.as_json(report, verdict)
-    else:
-        raise ConfigError(f"-o: expected a file ending in .html, .md or .json, got {str(path)!r}")
-    fresh = path.with_name(f".{path.name}.new")
-    try:
-        fresh.write_text(text, encoding="utf-8")
-        fresh.replace(path)
-    except OSError as error:
-        raise StoreError(f"{path}: can't be written: {error}") from error
-    err.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
+        home = report.tables.models.set_index("label")["run"]
+        verdict = judge(policy, [one for one in report.comparisons if home[one.candidate] == runs[-1].id])
+    print_verdict(verdict)
+    return report, verdict

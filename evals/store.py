@@ -80,7 +80,8 @@ class Run:
     @property
     def digest(self) -> str:
         """Changes whenever the run's content does: what a cache is keyed on."""
-        return f"{self.folder.name}:{self._models}:{(self.folder / 'run.json').stat().st_mtime_ns}:{len(self._cell_folders())}"
+        written = (self.folder / "run.json").stat().st_mtime_ns
+        return f"{self.folder.name}:{self._models}:{written}:{len(self._cell_folders())}"
 
     def table(self, name: str) -> pd.DataFrame:
         """One of the tables of `records.TABLES`; empty, with its columns, where the run has no such rows."""
@@ -150,7 +151,25 @@ class Store:
         return sorted(runs, key=lambda run: (run.record.created, run.id), reverse=True), problems
 
     def find(self, reference: str) -> Run:
-        """A run by "latest", id, unique id prefix, or path. Raises ConfigError listing what there is."""
+        """A run by "latest", id, unique id prefix, or path; RUN:MODEL narrows it to that model.
+
+        Raises ConfigError listing what there is.
+        """
+        reference, _, model = reference.partition(":")
+        run = self._find(reference)
+        return run.select(model) if model else run
+
+    def pair(self, baseline: str, candidate: str) -> list[Run]:
+        """The runs that hold a baseline and a candidate: one run, narrowed to the two, when both are in it."""
+        base, other = self.find(baseline), self.find(candidate)
+        if base.folder != other.folder:
+            return [base, other]
+        if ":" not in baseline or ":" not in candidate:
+            names = ", ".join(model.name for model in base.record.models)
+            raise ConfigError(f"both are run {base.id}: expected RUN:MODEL for each, with two of its models {names}")
+        return [base.select(base.record.baseline, other.record.baseline)]
+
+    def _find(self, reference: str) -> Run:
         if (Path(reference) / "run.json").is_file():
             return Run(Path(reference))
         runs = self.runs()

@@ -1,0 +1,40 @@
+"""A report written to a file, in the format its name asks for: .html, .md or .json."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import ConfigError, StoreError
+from . import html, machine, markdown
+from .gate import Verdict
+from .report import Report
+
+if TYPE_CHECKING:
+    from ..evals.store import Run
+
+
+def write_report(
+    paths: Sequence[Path], runs: Sequence[Run], report: Report, verdict: Verdict | None = None, command: str = ""
+) -> None:
+    """Write the report to each path; a file appears whole or not at all. `command` is what reproduces it.
+
+    Raises ConfigError for another file name before anything is written, StoreError for a place that can not be written.
+    """
+    for path in paths:
+        if path.suffix not in (".html", ".md", ".json"):
+            raise ConfigError(f"output: expected a file ending in .html, .md or .json, got {str(path)!r}")
+    for path in paths:
+        if path.suffix == ".html":
+            text = html.page(runs)
+        elif path.suffix == ".md":
+            text = markdown.comment(report, verdict, command)
+        else:
+            text = machine.as_json(report, verdict)
+        fresh = path.with_name(f".{path.name}.new")
+        try:
+            fresh.write_text(text, encoding="utf-8")
+            fresh.replace(path)
+        except OSError as error:
+            raise StoreError(f"{path}: can't be written: {error}") from error

@@ -1,0 +1,82 @@
+"""What the terminal shows: results on stdout, progress and errors on stderr. Names from runs are text, never markup."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from .evals.runner import Plan
+    from .reports.gate import Verdict
+    from .reports.report import Report
+
+out, err = Console(), Console(stderr=True)
+
+
+class Display(StrEnum):
+    full = "full"
+    plain = "plain"
+    none = "none"
+
+
+class Bar:
+    """Tells how a run goes: a bar on a terminal, lines elsewhere."""
+
+    def __init__(self, plan: Plan, display: Display) -> None:
+        self.display = display
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("evaluations, {task.fields[rate]}/s,"),
+            TimeRemainingColumn(),
+        )
+        self.progress = Progress(*columns, console=err, disable=display is not Display.full)
+        self.task: TaskID = self.progress.add_task("starting", total=plan.evaluations, rate="?")
+
+    def cell(self, title: str, done: bool) -> None:
+        self.progress.update(self.task, description=escape(title))
+        if self.display is Display.plain and done:
+            task = self.progress.tasks[0]
+            err.print(f"{task.percentage:3.0f}%  {title}", markup=False, highlight=False, soft_wrap=True)
+
+    def advance(self, evaluations: int) -> None:
+        speed = self.progress.tasks[0].speed
+        self.progress.update(self.task, advance=evaluations, rate=f"{speed:,.0f}" if speed else "?")
+
+
+def print_plan(plan: Plan) -> None:
+    from .evals.runner import estimate
+
+    cost = estimate(plan)
+    table = Table("cell", "network evaluations", title=f"{plan.run_id}: {len(plan.cells)} cells")
+    for cell in plan.cells:
+        table.add_row(escape(cell.title), f"{cell.evaluations:,}")
+    table.add_row("total", f"{plan.evaluations:,}", style="bold")
+    out.print(table)
+    out.print(
+        f"about {cost.seconds / 60:.1f} minutes, {cost.memory_bytes / 2**20:,.0f} MiB on {plan.environment['device']}"
+    )
+
+
+def print_report(report: Report) -> None:
+    styles = {"worse": "red", "incomparable": "yellow", "unclear": "yellow", "better": "green"}
+    for condition in report.conditions:
+        out.print(condition, style="yellow", markup=False, highlight=False, soft_wrap=True)
+    for finding in report.findings:
+        style = styles.get(finding.kind)
+        out.print(f"{finding.kind:>12}  {finding.text}", style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def print_verdict(verdict: Verdict) -> None:
+    table = Table("candidate", "metric", "rule", "verdict", "evidence")
+    for check in verdict.checks:
+        cells = (check.model, check.metric, check.rule, check.outcome.value, check.evidence)
+        table.add_row(*map(escape, cells))
+    out.print(table)
+    out.print(f"{verdict.outcome.value} (exit code {verdict.exit_code})", style="bold", highlight=False)
