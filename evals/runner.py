@@ -247,11 +247,10 @@ def _sample(plan: Plan, cell: Cell, progress: Progress) -> tuple[dict[str, pd.Da
         batch_size=plan.batch_size,
         progress=progress,
     )
-    low, high = denoiser.data_range
-    images = to_uint8(samples.images, denoiser.data_range)
-    outside = (samples.images < low) | (samples.images > high)
+    images = to_uint8(samples.images, (-1.0, 1.0))
+    outside = samples.images.abs() > 1.0
     kept = min(sampling.thumbnails, len(ids))
-    setting = {"model": cell.model, "sampler": cell.sampler, "steps": cell.steps, "grid": cell.grid}
+    setting: dict[str, Any] = {"model": cell.model, "sampler": cell.sampler, "steps": cell.steps, "grid": cell.grid}
     rows = pd.DataFrame(
         {
             **setting,
