@@ -84,7 +84,7 @@ def findings(report: Report, limit: int = 6) -> None:
             _listed(report, limit, len(report.findings))
 
 
-COLOURS = {"worse": "#d1342c", "better": "#12805c", "same": "#12805c", "unclear": "#b26a00", "incomparable": "#b26a00"}
+COLOURS = {"worse": "#d1342c", "better": "#1f9d6b", "same": "#1f9d6b", "unclear": "#b26a00", "incomparable": "#b26a00"}
 
 
 def _listed(report: Report, first: int, last: int) -> None:

@@ -135,9 +135,10 @@ def overview(tables: Tables, comparisons: Sequence[Comparison]) -> pd.DataFrame:
 
     Columns: model, measure, better ("lower", "higher" or ""), value, low, high, where (the level or sampler setting).
     """
-    rows: list[dict[str, Any]] = [
-        {"model": tables.baseline, "measure": WORST_LEVEL, "better": "lower", "value": 1.0, "where": "the baseline"}
-    ]
+    rows: list[dict[str, Any]] = []
+    if comparisons:
+        itself = {"measure": WORST_LEVEL, "better": "lower", "value": 1.0, "where": "the baseline"}
+        rows.append({"model": tables.baseline, **itself})
     for comparison in comparisons:
         worst = comparison.levels.nlargest(1, "ratio").iloc[0]
         rows.append(

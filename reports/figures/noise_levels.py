@@ -39,29 +39,19 @@ def noise_levels(
     """
     if table.empty:
         return style.empty("No noise levels were measured in this run.", theme)
-    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.06, row_heights=[0.5, 0.5])
-    compared = [model for model in table["model"].unique() if table.loc[table["model"] == model, "ratio"].notna().any()]
+    compared = [model for model, rows in by(table, "model") if model != baseline and rows["ratio"].notna().any()]
+    panels = 2 if compared else 1
+    figure = make_subplots(rows=panels, cols=1, shared_xaxes=True, vertical_spacing=0.06)
     for model, rows in by(table, "model"):
         _curve(figure, rows, colours[model], model == baseline)
-        if model in compared and model != baseline:
+        if model in compared:
             _ratio(figure, rows, colours[model])
-    _axes(figure, table, unit, baseline, colours)
-    worst = named_bands(bands)
-    for band in worst:
-        left, right = edges(band, np.sort(table["sigma"].unique()))
-        figure.add_vrect(
-            x0=left,
-            x1=right,
-            fillcolor=colours[band.model],
-            opacity=0.12,
-            line_width=0,
-            layer="below",
-            row="all",
-            col=1,
-        )
-    _name_bands(figure, worst, table, colours)
-    _note_what_leaves(figure, table, theme)
-    return figure.update_layout(template=style.template(theme), height=620)
+    _axes(figure, table, unit, panels)
+    if compared:
+        _ratio_axis(figure, table, baseline, colours)
+        _name_bands(figure, named_bands(bands), table, colours)
+        _note_what_leaves(figure, table, theme)
+    return figure.update_layout(template=style.template(theme), height=620 if compared else 380, margin_b=76)
 
 
 def named_bands(bands: Sequence[Band]) -> list[Band]:
@@ -124,14 +114,17 @@ def _interval_band(
     )  # fmt: skip
 
 
-def _axes(figure: go.Figure, table: pd.DataFrame, unit: Unit, baseline: str, colours: dict[str, str]) -> None:
+def _axes(figure: go.Figure, table: pd.DataFrame, unit: Unit, panels: int) -> None:
     first, last = table["sigma"].min(), table["sigma"].max()
     figure.update_xaxes(**style.log_axis(first, last), range=[math.log10(first / 1.08), math.log10(last * 1.08)])
-    figure.update_xaxes(title_text="noise level σ", row=2, col=1)
+    figure.update_xaxes(title_text="noise level σ", row=panels, col=1)
     errors = table[["error", "low", "high"]].to_numpy(float)
     errors = errors[errors > 0]
     title = f"squared error<br>{UNIT_TITLES[unit]}"
     figure.update_yaxes(**style.log_axis(errors.min(), errors.max()), title_text=title, row=1, col=1)
+
+
+def _ratio_axis(figure: go.Figure, table: pd.DataFrame, baseline: str, colours: dict[str, str]) -> None:
     low, high = ratio_range(table)
     reach = math.log(high / low)
     places, written = style.ratio_ticks(low, high)
@@ -162,14 +155,18 @@ def _note_what_leaves(figure: go.Figure, table: pd.DataFrame, theme: style.Theme
     if beyond:
         told = ", ".join(f"{style.text(model)} down to {percent(ratio)}" for model, ratio in beyond)
         figure.add_annotation(
-            text=f"below this scale: {told}", x=1, xref="paper", xanchor="right", y=0, yref="y2 domain",
-            yanchor="bottom", showarrow=False, font={"size": 11, "color": style.quiet(theme)},
+            text=f"below this scale: {told}", x=1, xref="paper", xanchor="right", y=0, yref="paper", yanchor="top",
+            yshift=-52, showarrow=False, font={"size": 11, "color": style.quiet(theme)},
         )  # fmt: skip
 
 
 def _name_bands(figure: go.Figure, bands: Sequence[Band], table: pd.DataFrame, colours: dict[str, str]) -> None:
     middle = math.sqrt(table["sigma"].min() * table["sigma"].max())
+    sigmas = np.sort(table["sigma"].unique())
     for row, band in enumerate(bands):
+        left, right = edges(band, sigmas)
+        shade = {"fillcolor": colours[band.model], "opacity": 0.12, "line_width": 0, "layer": "below"}
+        figure.add_vrect(x0=left, x1=right, **shade, row="all", col=1)
         rows = table[
             (table["model"] == band.model) & table["sigma"].between(band.sigma_low * 0.999, band.sigma_high * 1.001)
         ]

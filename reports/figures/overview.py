@@ -20,7 +20,7 @@ def overview(
 ) -> go.Figure:
     """From `tables.overview`; models from top to bottom in the order given. A missing dot reads "not scored"."""
     if table.empty:
-        return style.empty("Nothing was scored in this run.", theme)
+        return style.empty("Nothing to rank: no second model, and no metric of samples.", theme)
     measures = table.drop_duplicates("measure").set_index("measure")["better"]
     figure = make_subplots(
         rows=1, cols=len(measures), shared_yaxes=True, horizontal_spacing=0.06,
@@ -82,5 +82,5 @@ def _axis(figure: go.Figure, rows: pd.DataFrame, column: int) -> None:
     figure.update_xaxes(range=[least - room, most + room], nticks=5, row=1, col=column)
     if rows["measure"].iloc[0] == WORST_LEVEL:
         places, written = style.ratio_ticks(least, most)
-        few = slice(None, None, -(-len(places) // 5))
+        few = slice(None, None, -(-len(places) // 3))
         figure.update_xaxes(tickvals=places[few], ticktext=written[few], row=1, col=column)

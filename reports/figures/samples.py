@@ -31,7 +31,7 @@ def samples(
     side = max(image.shape[0] for images in rows.values() for image in images.values())
     scale = max(1, -(-MIN_SIDE // side))
     pitch = side * scale + GAP
-    figure = go.Figure(go.Image(source=data_uri(sheet(rows, ids, scale, style.ground(theme))), hoverinfo="skip"))
+    figure = go.Figure(go.Image(source=data_uri(sheet(rows, ids, scale)), hoverinfo="skip"))
     names = [style.coloured(model, colours) for model in rows]
     classes = labels or {}
     titles = [
@@ -57,11 +57,11 @@ def shared_ids(rows: Mapping[str, Mapping[int, np.ndarray]]) -> list[int]:
     return sorted({sample for images in rows.values() for sample in images})[:MAX_COLUMNS]
 
 
-def sheet(rows: Mapping[str, Mapping[int, np.ndarray]], ids: Sequence[int], scale: int, ground: str) -> Image.Image:
-    """One picture of all rows; pixels are enlarged `scale` times without smoothing, absent samples stay empty."""
+def sheet(rows: Mapping[str, Mapping[int, np.ndarray]], ids: Sequence[int], scale: int) -> Image.Image:
+    """One picture of all rows; pixels enlarged `scale` times without smoothing, gaps and absent samples clear."""
     side = max(image.shape[0] for images in rows.values() for image in images.values()) * scale
     pitch = side + GAP
-    picture = Image.new("RGB", (pitch * len(ids) - GAP, pitch * len(rows) - GAP), ground)
+    picture = Image.new("RGBA", (pitch * len(ids) - GAP, pitch * len(rows) - GAP))
     for row, images in enumerate(rows.values()):
         for column, sample in enumerate(ids):
             if sample in images:

@@ -20,10 +20,12 @@ DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 DIRECTIONS = {"lower": "← lower is better", "higher": "higher is better →", "": ""}
 FONT = "Inter, system-ui, -apple-system, 'Segoe UI', 'Helvetica Neue', 'DejaVu Sans', sans-serif"
 
-# ground, ink, quiet ink, grid lines
-_INKS: dict[Theme, tuple[str, str, str, str]] = {
-    "light": ("#ffffff", "#1b1f24", "#66707a", "#e9ecef"),
-    "dark": ("#0e1117", "#f0f2f5", "#9aa4af", "#272c35"),
+CLEAR = "rgba(0,0,0,0)"  # figures stand on the page's own ground
+
+# ink, quiet ink, grid lines
+_INKS: dict[Theme, tuple[str, str, str]] = {
+    "light": ("#1b1f24", "#66707a", "#e9ecef"),
+    "dark": ("#f0f2f5", "#9aa4af", "#33373d"),
 }
 
 
@@ -40,17 +42,12 @@ def sampler_marks(samplers: Iterable[str]) -> dict[str, tuple[str, str]]:
 
 def quiet(theme: Theme) -> str:
     """The ink of what matters less: notes, baselines, the front behind the curves."""
-    return _INKS[theme][2]
-
-
-def ground(theme: Theme) -> str:
-    """The paper."""
-    return _INKS[theme][0]
+    return _INKS[theme][1]
 
 
 def ink(theme: Theme) -> str:
     """The ink of text."""
-    return _INKS[theme][1]
+    return _INKS[theme][0]
 
 
 def rgba(colour: str, alpha: float) -> str:
@@ -65,8 +62,8 @@ def text(name: object) -> str:
 
 
 def template(theme: Theme) -> go.layout.Template:
-    """Ground, inks, axes and margins shared by all figures."""
-    ground, ink, muted, grid = _INKS[theme]
+    """Inks, axes and margins shared by all figures."""
+    ink, muted, grid = _INKS[theme]
     axis = {
         "gridcolor": grid, "zeroline": False, "showline": False, "ticks": "", "automargin": True,
         "tickfont": {"color": muted, "size": 12}, "title": {"font": {"color": ink, "size": 13}, "standoff": 8},
@@ -74,8 +71,8 @@ def template(theme: Theme) -> go.layout.Template:
     return go.layout.Template(
         layout={
             "font": {"family": FONT, "size": 13, "color": ink},
-            "paper_bgcolor": ground,
-            "plot_bgcolor": ground,
+            "paper_bgcolor": CLEAR,
+            "plot_bgcolor": CLEAR,
             "colorway": list(PALETTE),
             "margin": {"l": 64, "r": 24, "t": 48, "b": 56},
             "xaxis": axis,

@@ -65,6 +65,12 @@ def test_no_figure_uses_webgl(report: Report) -> None:
     assert {trace.type for figure in figures for trace in figure.data} == {"scatter"}
 
 
+def test_one_model_alone_has_one_panel() -> None:
+    figure = assemble([synthetic.run({"alone": "eps"})]).noise_levels()
+    assert {trace.yaxis for trace in figure.data} == {"y"}
+    assert figure.layout.xaxis.title.text == "noise level σ"
+
+
 def test_named_bands_are_few_and_large() -> None:
     bands = [Band("a", 1, 2, 1.4, 1.3, 1.5), Band("a", 5, 6, 1.3, 1.2, 1.4), Band("b", 1, 1, 1.01, 1.0, 1.02)]
     assert named_bands([*bands, Band("c", 1, 1, 0.5, 0.4, 0.6)]) == bands[:1]
@@ -115,14 +121,15 @@ def test_parameterizations_draws_the_tables_numbers(report: Report) -> None:
 
 def test_a_sheet_holds_every_image_in_its_place() -> None:
     black, white = np.zeros((2, 2, 3), np.uint8), np.full((2, 2, 1), 255, np.uint8)
-    picture = samples_figure.sheet({"a": {0: black, 3: white}, "b": {3: white}}, [0, 3], 2, "#808080")
+    picture = samples_figure.sheet({"a": {0: black, 3: white}, "b": {3: white}}, [0, 3], 2)
     pixels = np.asarray(picture)
     pitch = 4 + samples_figure.GAP
-    assert pixels.shape == (pitch + 4, pitch + 4, 3)
-    assert (pixels[:4, :4] == 0).all()
+    assert pixels.shape == (pitch + 4, pitch + 4, 4)
+    assert (pixels[:4, :4, :3] == 0).all()
     assert (pixels[:4, pitch:] == 255).all()
     assert (pixels[pitch:, pitch:] == 255).all()
-    assert (pixels[pitch:, :4] == 128).all(), "an absent sample stays empty"
+    assert (pixels[pitch:, :4, 3] == 0).all(), "an absent sample stays empty"
+    assert (pixels[:4, :4, 3] == 255).all()
 
 
 @pytest.mark.parametrize("theme", THEMES)
