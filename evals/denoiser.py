@@ -2,27 +2,32 @@
 
 It holds a network, its schedule and its parameterization, evaluates in micro-batches of one fixed size (so that a
 network's kernels round alike however many samples are asked for), checks what comes back, counts, and never trains.
+
+Every Denoiser works on data in [-1, 1]: x_t, x0 and sigma are in those units whatever range its network was trained on,
+so that models of any range stand on one axis. For a network on [low, high] = c -+ u, x_network = u x_t + alpha c and
+sigma_network = u sigma; latents and points, which have no range, keep their own units.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..errors import ConfigError, ModelError
+from ..errors import ConfigError, ModelError, SigmascopeError
+from .calling import Cond, Network, calling, modules_of, only_tensor, picking
+from .declaration import Declaration, Resolved, resolve
+from .guards import Guard
 from .levels import Level, broadcast
-from .parameterization import PARAMETERIZATIONS, Parameterization, Prediction
+from .parameterization import Parameterization, Prediction
 from .schedules import Schedule
 
-Cond = Mapping[str, Tensor]
-"""Conditioning: named tensors with one row per sample, such as {"class_labels": (B,)}."""
-
-Network = Callable[[Tensor, Tensor, Cond], Tensor]
-"""(x_t (B, *), time (B,), cond) -> raw output (B, *)."""
+__all__ = ["Cond", "Denoiser", "Network", "Traits", "wrap"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,8 @@ class Traits:
     """Number of class labels it is conditioned on; None for an unconditional model."""
     scheduler: Mapping[str, object] = field(default_factory=dict)
     """The scheduler's configuration that came with the model, for driving diffusers' schedulers as its authors did."""
+    trusted: bool = False
+    """Whether a pickle was loaded, which may run any code; only on demand."""
 
 
 class Denoiser:
@@ -52,26 +59,38 @@ class Denoiser:
         *,
         data_range: tuple[float, float] = (-1.0, 1.0),
         time: Callable[[Level], Tensor] = lambda level: level.time,
+        scale: Callable[[Level], Tensor] | None = None,
+        time_shape: str = "(B,)",
+        grad: bool = False,
         micro_batch: int = 64,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
+        guard: Guard | None = None,
         traits: Traits | None = None,
     ) -> None:
         """
         Args:
-            network: called under `torch.no_grad` with full micro-batches only.
+            network: called with full micro-batches only, under `torch.no_grad` unless `grad`.
+            schedule: in the network's own units.
             event_shape: shape of one sample, such as (3, 32, 32).
-            data_range: lowest and highest value of clean data.
-            time: what the network receives as time, from the level. It arrives in `dtype`, but never below float32:
-                bfloat16 would turn timestep 999 into 1000.
+            data_range: lowest and highest value of clean data as the network knows it.
+            time: what the network receives as time, float64 or an integer, from the level in the network's units.
+            scale: a factor on the network's input, from the level in the network's units.
+            time_shape: see `Declaration`.
             micro_batch: rows per network call. The last call is padded, so results do not depend on how many samples
                 are asked for at once.
+            guard: watches the network's modules.
         """
         if micro_batch < 1:
             raise ConfigError(f"micro_batch: expected at least 1, got {micro_batch}")
-        self.network, self.schedule, self.parameterization = network, schedule, parameterization
+        low, high = data_range
+        self.unit, self.center = (high - low) / 2.0, (high + low) / 2.0
+        self.network, self.parameterization = network, parameterization
+        self.schedule = schedule if self.unit == 1.0 else schedule.rescaled(self.unit)
+        """In units of data in [-1, 1]."""
         self.event_shape, self.data_range = tuple(event_shape), data_range
-        self.time, self.micro_batch = time, micro_batch
+        self.time, self.scale, self.time_shape, self.grad = time, scale, time_shape, grad
+        self.micro_batch, self.guard = micro_batch, guard
         self.device, self.dtype = torch.device(device), dtype
         self.traits = traits or Traits()
         self.evaluations = 0
@@ -82,9 +101,14 @@ class Denoiser:
         """Number of values in one sample."""
         return math.prod(self.event_shape)
 
-    def level(self, sigma: Tensor | float) -> Level:
-        """The model's own level of noise `sigma`; raises ConfigError outside its range."""
-        return self.schedule.at(sigma)
+    def level(self, sigma: Tensor | float | None = None, *, time: Tensor | float | None = None) -> Level:
+        """The model's own level of noise `sigma`, or at a native time; raises ConfigError outside its range.
+
+        A table that snaps gives its nearest entry: the level's sigma is the one that is used.
+        """
+        if (sigma is None) == (time is None):
+            raise ConfigError("level: expected either sigma or time")
+        return self.schedule(time) if sigma is None else self.schedule.at(sigma)  # type: ignore[arg-type]
 
     def __call__(self, x_t: Tensor, level: Level, cond: Cond | None = None) -> Tensor:
         """E[x0 | x_t] for `x_t` `(B, *event_shape)` at a level `()` or `(B,)`."""
@@ -100,40 +124,83 @@ class Denoiser:
 
         Raises ModelError when the network returns another shape or values that are not finite.
         """
-        return self.parameterization.predict(self.raw(x_t, level, cond), x_t, level)
+        return self.interpret(self.raw(x_t, level, cond), x_t, level)
+
+    def interpret(self, output: Tensor, x_t: Tensor, level: Level) -> Prediction:
+        """What an output of the network at `x_t` says of clean data and noise."""
+        seen = self.parameterization.predict(output, self._native(x_t, level), self._native_level(level))
+        if self.unit == 1.0 and self.center == 0.0:
+            return seen
+        return Prediction((seen.x0 - self.center) / self.unit, seen.eps)
 
     def raw(self, x_t: Tensor, level: Level, cond: Cond | None = None) -> Tensor:
         """The network's own output `(B, *event_shape)`, in `x_t`'s dtype."""
         if tuple(x_t.shape[1:]) != self.event_shape:
             raise ConfigError(f"x_t: expected rows of shape {self.event_shape}, got {tuple(x_t.shape)}")
-        cond = cond or {}
         if level.alpha.ndim and len(level.alpha) != len(x_t):
             raise ConfigError(f"level: expected one, or one for each of {len(x_t)} rows, got {len(level.alpha)}")
-        for name, tensor in cond.items():
+        for name, tensor in (cond or {}).items():
             if tensor.shape[:1] != x_t.shape[:1]:
                 raise ConfigError(f"{name}: expected {len(x_t)} rows, got {tuple(tensor.shape)}")
-        outputs = []
-        for start in range(0, len(x_t), self.micro_batch):
-            rows = slice(start, start + self.micro_batch)
-            part = {name: tensor[rows] for name, tensor in cond.items()}
-            outputs.append(self._evaluate(x_t[rows], level[rows], part))
+        output = torch.empty_like(x_t)
+        for rows in self._batches(level, len(x_t)):
+            part = {name: tensor[rows.to(tensor.device)] for name, tensor in (cond or {}).items()}
+            there = rows.to(x_t.device)
+            output[there] = self._evaluate(x_t[there], level[rows], part).to(output)
         self.evaluations += len(x_t)
-        return torch.cat(outputs).to(x_t.dtype)
+        return output
+
+    def _batches(self, level: Level, count: int) -> Iterator[Tensor]:
+        """Row numbers of each network call; rows of one time only where the network takes a scalar."""
+        groups = [torch.arange(count)]
+        if self.time_shape == "()" and level.time.ndim:
+            groups = [torch.nonzero(level.time == time).flatten() for time in torch.unique(level.time)]
+        for group in groups:
+            yield from (group[start : start + self.micro_batch] for start in range(0, len(group), self.micro_batch))
 
     def _evaluate(self, x_t: Tensor, level: Level, cond: Cond) -> Tensor:
         """One network call on at most a micro-batch, padded with its first row."""
-        count = len(x_t)
-        time = self.time(level).to(torch.promote_types(self.dtype, torch.float32)).to(self.device).expand(count)
+        count, native = len(x_t), self._native_level(level)
+        time = self._time(native, count)
+        x = self._native(x_t, level)
+        if self.scale is not None:
+            x = broadcast(self.scale(native), x) * x
         rows = torch.arange(self.micro_batch, device=self.device)
         rows[count:] = 0
-        padded = {name: tensor.to(self.device)[rows] for name, tensor in cond.items()}
-        with torch.no_grad():
-            output = self.network(x_t.to(self.device, self.dtype)[rows], time[rows], padded)
+        with contextlib.ExitStack() as mode:
+            mode.enter_context(torch.inference_mode(False))
+            mode.enter_context(torch.set_grad_enabled(self.grad))
+            # indexing copies, so a network that writes into its inputs writes into these
+            padded = {name: tensor.to(self.device)[rows] for name, tensor in cond.items()}
+            if self.guard is not None:
+                self.guard.before()
+            output = self._called(x.to(self.device, self.dtype)[rows], time[rows] if time.ndim else time, padded)
+            if self.guard is not None:
+                self.guard.after()
+        return self._checked(output, level, count)
+
+    def _called(self, x: Tensor, time: Tensor, cond: Cond) -> Any:
+        try:
+            return self.network(x, time, cond)
+        except SigmascopeError:
+            raise
+        except Exception as error:  # whatever foreign code raises
+            text = str(error).strip().split("\n")[0]
+            hint = "; it takes integer tokens, so it is no Gaussian denoiser" if _wants_integers(error) else ""
+            raise ModelError(
+                f"{self.traits.spec}: the network failed on x {tuple(x.shape)} {x.dtype}, time {tuple(time.shape)} "
+                f"{time.dtype}, conditioning {sorted(cond) or 'none'}: {type(error).__name__}: {text}{hint}"
+            ) from error
+
+    def _checked(self, output: Any, level: Level, count: int) -> Tensor:
         expected = (self.micro_batch, *self.event_shape)
         if not isinstance(output, Tensor) or tuple(output.shape) != expected or not output.is_floating_point():
-            got = f"{tuple(output.shape)} {output.dtype}" if isinstance(output, Tensor) else type(output).__name__
-            raise ModelError(f"{self.traits.spec}: expected the network to return {expected} floats, got {got}")
-        output = output[:count]
+            got = f"{tuple(output.shape)} {output.dtype}" if isinstance(output, Tensor) else _described(output)
+            raise ModelError(
+                f"{self.traits.spec}: expected the network to return {expected} floats, got {got}"
+                + _hint(output, expected)
+            )
+        output = output[:count].detach()
         broken = ~torch.isfinite(output.flatten(1)).all(1).cpu()
         if bool(broken.any()):
             sigmas = sorted({float(f"{sigma:.4g}") for sigma in level.sigma.expand(count)[broken].tolist()})
@@ -141,51 +208,137 @@ class Denoiser:
                 f"{self.traits.spec}: expected finite values, got NaN or infinity for {int(broken.sum())} of {count} "
                 f"inputs at sigma {sigmas[:4]}"
             )
-        return output
+        return torch.as_tensor(output)
+
+    def _time(self, native: Level, count: int) -> Tensor:
+        """An index stays an integer; half precision would space times above 512 four apart, so they are float32."""
+        time = self.time(native)
+        if time.is_floating_point():
+            time = time.to(torch.promote_types(self.dtype, torch.float32))
+        time = time.to(self.device)
+        if self.time_shape == "()":
+            return time.reshape(-1)[0]
+        return time.expand(count).reshape(count, *(1,) * self.time_shape.count("1"))
+
+    def _native(self, x_t: Tensor, level: Level) -> Tensor:
+        if self.unit == 1.0 and self.center == 0.0:
+            return x_t
+        return self.unit * x_t + self.center * broadcast(level.alpha, x_t)
+
+    def _native_level(self, level: Level) -> Level:
+        return level if self.unit == 1.0 else level.rescaled(1.0 / self.unit)
 
 
 def wrap(
-    network: nn.Module | Callable[..., Tensor],
-    schedule: Schedule,
-    predicts: str | Parameterization,
-    event_shape: tuple[int, ...],
+    network: nn.Module | Callable[..., Any],
+    path: Any = None,
+    output: Any = None,
+    event_shape: tuple[int, ...] | None = None,
     *,
-    data_range: tuple[float, float] = (-1.0, 1.0),
-    time: Callable[[Level], Tensor] = lambda level: level.time,
-    call: Network | None = None,
+    time: Any = None,
+    call: str | Network | None = None,
+    pick: str | Callable[[Any], Tensor] | None = None,
+    data_range: tuple[float, float] | None = None,
+    off_grid: Any = None,
+    time_shape: Any = None,
+    batch: int | None = None,
+    grad: bool | None = None,
+    dtype: str | torch.dtype | None = None,
+    classes: int | None = None,
+    preset: Declaration | None = None,
     micro_batch: int = 64,
     device: torch.device | str = "cpu",
-    dtype: torch.dtype = torch.float32,
     traits: Traits | None = None,
 ) -> Denoiser:
-    """A Denoiser from a network you already hold.
+    """A Denoiser from a network you already hold. The fields are those of `Declaration`, documented there.
 
     Args:
-        network: called as `network(x_t, time)`, or `network(x_t, time, **cond)` when there is conditioning, unless
-            `call` says otherwise. A module is put in eval mode and moved to `device`.
-        predicts: "x0", "eps", "v", "score", "flow", "F", or a Parameterization.
-        time: what the network receives as time; the schedule's native time by default.
-        call: how to call it, `(x_t, time, cond) -> output`, when the default doesn't fit.
+        network: a module, which is moved to `device` and put in eval mode, or anything that can be called.
+        preset: a Declaration whose fields stand where none is given here, such as one of `loading.presets`.
+        micro_batch: rows per network call.
+
+    Raises ConfigError for a declaration that can't be right, naming the field and the choices.
 
     Example:
-        >>> from sigmascope.evals.schedules import EDM
-        >>> halve = wrap(lambda x, t: x / (1 + t.reshape(-1, 1) ** 2), EDM(), "x0", (2,))
+        >>> halve = wrap(lambda x, t: x / (1 + t.reshape(-1, 1) ** 2), "edm", "x0", (2,))
         >>> halve.denoise(torch.ones(1, 2), 1.0).x0
         tensor([[0.5000, 0.5000]])
     """
-    if isinstance(network, nn.Module):
-        network = network.to(device).eval()
-        if traits is None:
-            traits = Traits(parameters=sum(parameter.numel() for parameter in network.parameters()))
-    return Denoiser(
-        call or (lambda x_t, t, cond: network(x_t, t, **cond)),
-        schedule,
-        PARAMETERIZATIONS[predicts] if isinstance(predicts, str) else predicts,
-        event_shape,
-        data_range=data_range,
-        time=time,
-        micro_batch=micro_batch,
-        device=device,
-        dtype=dtype,
-        traits=traits,
+    declared = Declaration(
+        path, output, event_shape, time, call, pick, data_range, off_grid, time_shape, batch, grad, dtype, classes
     )
+    return declare(
+        network, declared.over(preset or Declaration()), micro_batch=micro_batch, device=device, traits=traits
+    )
+
+
+def declare(
+    network: Any,
+    declaration: Declaration,
+    *,
+    micro_batch: int = 64,
+    device: torch.device | str = "cpu",
+    traits: Traits | None = None,
+) -> Denoiser:
+    """The Denoiser that a declaration makes of a network."""
+    resolved = resolve(declaration)
+    modules = modules_of(network)
+    if isinstance(network, nn.Module):
+        network = modules[0] = _moved(network, device)
+    guard = Guard(modules) if modules else None
+    parameters = [parameter for module in modules for parameter in module.parameters()]
+    traits = traits or Traits(parameters=sum(parameter.numel() for parameter in parameters))
+    own_dtype = next((parameter.dtype for parameter in parameters if parameter.is_floating_point()), torch.float32)
+    return Denoiser(
+        _network(network, resolved),
+        resolved.schedule,
+        resolved.parameterization,
+        resolved.event_shape,
+        data_range=resolved.data_range,
+        time=resolved.time,
+        scale=resolved.scale,
+        time_shape=resolved.time_shape,
+        grad=resolved.grad,
+        micro_batch=resolved.batch or micro_batch,
+        device=device,
+        dtype=resolved.dtype or own_dtype,
+        guard=guard,
+        traits=traits if resolved.classes is None else replace(traits, classes=resolved.classes),
+    )
+
+
+def _network(network: Any, resolved: Resolved) -> Network:
+    channels = resolved.event_shape[0]
+    call = calling(network, resolved.call, channels) if isinstance(resolved.call, str) else resolved.call
+    chosen = resolved.pick
+    pick = only_tensor if chosen is None else picking(chosen, channels) if isinstance(chosen, str) else chosen
+    return lambda x_t, time, cond: only_tensor(pick(call(x_t, time, cond)))
+
+
+def _moved(network: nn.Module, device: torch.device | str) -> nn.Module:
+    moved = network.to(device)
+    return moved if isinstance(moved, nn.Module) else network
+
+
+def _described(output: Any) -> str:
+    if isinstance(output, Mapping):
+        return f"a {type(output).__name__} with {', '.join(map(str, output))}"
+    if isinstance(output, (list, tuple)):
+        return f"a {type(output).__name__} of {len(output)}"
+    public = [name for name in vars(output) if name[0] != "_"] if hasattr(output, "__dict__") else []
+    return f"{type(output).__name__}" + (f" with {', '.join(public)}" if public else "")
+
+
+def _hint(output: Any, expected: tuple[int, ...]) -> str:
+    if not isinstance(output, Tensor):
+        return "; say what to take of it with pick, such as '.sample' or '[0]'"
+    shape = tuple(output.shape)
+    if len(shape) == len(expected) and len(shape) > 1 and shape[1] == 2 * expected[1] and shape[2:] == expected[2:]:
+        return "; twice the channels, as with a learned variance: pick='[:, :C]' takes the first half"
+    if len(shape) == len(expected) + 1 and shape[:-1] == expected:
+        return "; one value more per position, as of logits over tokens: no Gaussian denoiser"
+    return ""
+
+
+def _wants_integers(error: Exception) -> bool:
+    return "Long, Int" in str(error) or "indices must be" in str(error)

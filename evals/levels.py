@@ -47,6 +47,11 @@ class Level:
         parts = (self.alpha, self.sigma_t, self.time, self.d_alpha, self.d_sigma_t)
         return Level(*(None if part is None else part[index] for part in parts))  # type: ignore[arg-type]
 
+    def rescaled(self, unit: float) -> Level:
+        """The same levels with data and noise measured in another unit: sigma_t / unit."""
+        slope = None if self.d_sigma_t is None else self.d_sigma_t / unit
+        return Level(self.alpha, self.sigma_t / unit, self.time, self.d_alpha, slope)
+
 
 def broadcast(value: Tensor, like: Tensor) -> Tensor:
     """`()` or `(B,)` -> something that multiplies `like` `(B, *)`: its dtype, its device, trailing ones."""

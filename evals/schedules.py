@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
@@ -66,6 +66,10 @@ class Schedule(ABC):
         low, high = sorted((self.first, self.last))
         return self(self.time_of(sigma).clamp(low, high))
 
+    def rescaled(self, unit: float) -> Schedule:
+        """The same process with data and noise measured in another unit: sigma_t / unit."""
+        return Rescaled(self, unit)
+
     @property
     def sigma_min(self) -> float:
         return float(self(self.first).sigma)
@@ -73,6 +77,33 @@ class Schedule(ABC):
     @property
     def sigma_max(self) -> float:
         return float(self(self.last).sigma)
+
+
+@dataclass(frozen=True)
+class Rescaled(Schedule):
+    """A schedule whose noise is measured in units of another data range."""
+
+    base: Schedule
+    unit: float
+
+    @property
+    def first(self) -> float:  # type: ignore[override]
+        return self.base.first
+
+    @property
+    def last(self) -> float:  # type: ignore[override]
+        return self.base.last
+
+    def coefficients(self, time: Tensor) -> tuple[Tensor, Tensor]:
+        alpha, sigma_t = self.base.coefficients(time)
+        return alpha, sigma_t / self.unit
+
+    def derivatives(self, time: Tensor) -> tuple[Tensor, Tensor] | None:
+        slopes = self.base.derivatives(time)
+        return slopes and (slopes[0], slopes[1] / self.unit)
+
+    def time_of(self, sigma: Tensor) -> Tensor:
+        return self.base.time_of(sigma * self.unit)
 
 
 @dataclass(frozen=True)
@@ -200,6 +231,8 @@ class Table(Schedule):
     preserving: bool = True
     """alpha^2 + sigma_t^2 = 1, else alpha = 1."""
     off_grid: OffGrid = "interpolate"
+    unit: float = 1.0
+    """sigma_t is measured in this; log_sigma is already."""
 
     def __post_init__(self) -> None:
         if self.off_grid not in ("interpolate", "snap", "refuse"):
@@ -261,7 +294,11 @@ class Table(Schedule):
         if not self.preserving:
             return torch.ones_like(log_sigma), log_sigma.exp()
         # alpha^2 = sigmoid(log-SNR): exact at both ends
-        return torch.sigmoid(-2.0 * log_sigma).sqrt(), torch.sigmoid(2.0 * log_sigma).sqrt()
+        log_sigma = log_sigma + math.log(self.unit)
+        return torch.sigmoid(-2.0 * log_sigma).sqrt(), torch.sigmoid(2.0 * log_sigma).sqrt() / self.unit
+
+    def rescaled(self, unit: float) -> Table:
+        return replace(self, log_sigma=self.log_sigma - math.log(unit), unit=self.unit * unit)
 
     def derivatives(self, time: Tensor) -> None:
         return None
