@@ -115,7 +115,7 @@ def demo(
         )
         _judge(Store(out_folder).pair(base, candidate), read_policy(folder / "gate.toml"))
     out.rule("4. report")
-    write_report([out_folder / f"{done.id}.html"], [done], assemble([done]))
+    write_report([out_folder / f"{done.id}.html"], assemble([done]))
     out.print(f"\nLook closer:  sigmascope view {out_folder}", soft_wrap=True, markup=False)
 
 
@@ -134,7 +134,7 @@ def compare(
     runs = Store(runs_folder).pair(base, candidate)
     report = assemble(runs)
     print_report(report)
-    write_report(output or [], runs, report)
+    write_report(output or [], report)
 
 
 @app.command()
@@ -152,9 +152,8 @@ def gate(
 
     runs = Store(runs_folder).pair(baseline, candidate)
     found, verdict = _judge(runs, read_policy(policy))
-    write_report(
-        output or [], runs, found, verdict, f"sigmascope gate {candidate} --baseline {baseline} --policy {policy}"
-    )
+    command = f"sigmascope gate {candidate} --baseline {baseline} --policy {policy}"
+    write_report(output or [], found, verdict, command)
     raise typer.Exit(verdict.exit_code)
 
 
@@ -170,7 +169,7 @@ def report(
     from .reports.report import assemble
 
     found = [Store(runs_folder).find(reference) for reference in runs]
-    write_report([output], found, assemble(found))
+    write_report([output], assemble(found))
 
 
 @app.command()

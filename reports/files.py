@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..errors import ConfigError, StoreError
 from . import html, machine, markdown
 from .gate import Verdict
 from .report import Report
 
-if TYPE_CHECKING:
-    from ..evals.store import Run
 
-
-def write_report(
-    paths: Sequence[Path], runs: Sequence[Run], report: Report, verdict: Verdict | None = None, command: str = ""
-) -> None:
+def write_report(paths: Sequence[Path], report: Report, verdict: Verdict | None = None, command: str = "") -> None:
     """Write the report to each path; a file appears whole or not at all. `command` is what reproduces it.
 
     Raises ConfigError for another file name before anything is written, StoreError for a place that can not be written.
@@ -27,7 +21,7 @@ def write_report(
             raise ConfigError(f"output: expected a file ending in .html, .md or .json, got {str(path)!r}")
     for path in paths:
         if path.suffix == ".html":
-            text = html.page(runs)
+            text = html.page(report)
         elif path.suffix == ".md":
             text = markdown.comment(report, verdict, command)
         else:

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from .compare import DEFAULT, Settings
 from .numbers import interval, number, percent, reach, signed
-from .report import Report, assemble
+from .report import Report
 from .tables import cell_title, metric_names, sample_settings
-
-if TYPE_CHECKING:
-    from ..evals.store import Run
 
 _ENVIRONMENT = Environment(
     loader=PackageLoader("sigmascope.reports"),
@@ -30,9 +25,9 @@ _ENVIRONMENT.filters.update(number=number, percent=percent, signed=signed)
 _ENVIRONMENT.globals.update(interval=interval, reach=reach)
 
 
-def page(runs: Sequence[Run], title: str | None = None, settings: Settings = DEFAULT) -> str:
-    """Runs -> HTML. Names from the runs are text wherever they stand, whatever they hold."""
-    report = assemble(runs, settings=settings)
+def page(report: Report, title: str | None = None) -> str:
+    """Report -> HTML. Names from the runs are text wherever they stand, whatever they hold."""
+    runs = report.runs
     return _ENVIRONMENT.get_template("report.html.j2").render(
         title=title or ", ".join(dict.fromkeys(run.record.name for run in runs)),
         report=report,

@@ -16,6 +16,7 @@ import pytest
 from sigmascope.dashboards.launch import command
 from sigmascope.dashboards.main import PAGES
 from sigmascope.reports import html
+from sigmascope.reports.report import assemble
 
 from ..reports import synthetic
 
@@ -125,7 +126,7 @@ def test_a_deep_link_opens_what_it_names(browser: Any, served: str) -> None:
 
 def test_the_report_opens_offline(page: Any, tmp_path: Path) -> None:
     path = tmp_path / "report.html"
-    path.write_text(html.page([synthetic.run()]), encoding="utf-8")
+    path.write_text(html.page(assemble([synthetic.run()])), encoding="utf-8")
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.goto(path.as_uri())

@@ -94,7 +94,7 @@ def hostile() -> synthetic.SyntheticRun:
 
 @pytest.fixture(scope="module")
 def page(run: synthetic.SyntheticRun) -> str:
-    return html.page([run])
+    return html.page(assemble([run]))
 
 
 def test_the_page_fetches_nothing_and_holds_one_plotly(page: str) -> None:
@@ -118,10 +118,10 @@ def test_contents_lead_to_their_sections(page: str) -> None:
 
 
 def test_hostile_names_are_text_in_html(hostile: synthetic.SyntheticRun) -> None:
-    page = html.page([hostile])
+    page = html.page(assemble([hostile]))
     parser = Tags()
     parser.feed(page)
-    plain = html.page([synthetic.run({"sound": "eps", "regressed": "v"})])
+    plain = html.page(assemble([synthetic.run({"sound": "eps", "regressed": "v"})]))
     expected = Tags()
     expected.feed(plain)
     count = [tag for tag, _ in parser.tags if tag in ("script", "img", "a")]
@@ -132,7 +132,7 @@ def test_hostile_names_are_text_in_html(hostile: synthetic.SyntheticRun) -> None
 def test_the_page_of_one_model_without_samples() -> None:
     run = synthetic.run({"alone": "eps"})
     run.tables = {"levels": run.tables["levels"], "evaluations": run.tables["evaluations"]}
-    page = html.page([run])
+    page = html.page(assemble([run]))
     assert "There is no second model to compare alone with." in page
 
 
