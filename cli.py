@@ -24,6 +24,7 @@ from .terminal import Bar, Display, err, out, print_plan, print_report, print_ve
 if TYPE_CHECKING:
     from .evals.runner import Plan, Watcher
     from .evals.store import Run
+    from .evals.suite import Suite
     from .reports.gate import Verdict
     from .reports.policy import Policy
     from .reports.report import Report
@@ -63,7 +64,9 @@ Device = Annotated[str, typer.Option(help="Where networks run: cpu, cuda, cuda:1
 def run(
     suite: Annotated[Path, typer.Argument(help="A suite in TOML.", show_default=False)],
     out_folder: OutFolder = Path("runs"),
-    model: Annotated[list[str] | None, typer.Option(help="Run only these models of the suite.")] = None,
+    model: Annotated[
+        list[str] | None, typer.Option(help="Only these models: a NAME of the suite, or NAME=SPEC.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Use this seed instead of the suite's.")] = None,
     limit: Annotated[int | None, typer.Option(min=2, help="At most so many images and samples.")] = None,
     device: Device = "cpu",
@@ -288,17 +291,12 @@ def _execute(plan: Plan, root: Path, display: Display | None) -> Run:
         return execute(plan, root, watcher)
 
 
-def _suite(path: Path, models: list[str] | None, seed: int | None) -> Any:
+def _suite(path: Path, models: list[str] | None, seed: int | None) -> Suite:
     from .evals.suite import read_suite
 
     suite = read_suite(path)
     if models:
-        unknown = sorted(set(models) - {model.name for model in suite.models})
-        if unknown:
-            raise ConfigError(f"--model: expected one of {', '.join(m.name for m in suite.models)}, got {unknown[0]!r}")
-        kept = [model for model in suite.models if model.name in models]
-        baseline = suite.baseline if suite.baseline in models else ""
-        suite = suite.model_copy(update={"models": kept, "baseline": baseline})
+        suite = suite.choose(models)
     return suite if seed is None else suite.model_copy(update={"seed": seed})
 
 

@@ -317,7 +317,7 @@ def _evaluations_per_sample(denoiser: Denoiser, sampler: str, steps: int, grid: 
     """How often the network is asked for one sample; also finds out early that a sampler can't do these steps."""
     method = solver(sampler)
     sigmas = method.levels(denoiser, _grid(grid), steps)
-    return method.evaluations(len(sigmas) - 1)
+    return method.evaluations(sigmas)
 
 
 def _levels(suite: Suite, denoisers: dict[str, Denoiser]) -> Tensor:

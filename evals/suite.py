@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from ..errors import ConfigError, SigmascopeError
+from ..errors import ConfigError
 from ..metrics.features import FEATURE_NETWORKS
 from ..registry import Registry
 from .loading import LOADERS, known_loaders
@@ -144,6 +144,19 @@ class Suite(_Strict):
             raise ValueError(f"probes: expected sigma_min < sigma_max, got {error.sigma_min} and {error.sigma_max}")
         return self
 
+    def choose(self, choices: Sequence[str]) -> Suite:
+        """The same suite for some of its models, by name, and for others, as NAME=SPEC. Raises ConfigError."""
+        own = {model.name: model for model in self.models}
+        chosen = []
+        for choice in choices:
+            name, given, spec = choice.partition("=")
+            if not given and name not in own:
+                raise ConfigError(f"model: expected NAME=SPEC, or one of {', '.join(own)}, got {choice!r}")
+            chosen.append({"name": name, "spec": spec} if given else own[name].model_dump())
+        names = [model["name"] for model in chosen]
+        kept = {**self.model_dump(by_alias=True), "models": chosen}
+        return _validated({**kept, "baseline": self.baseline if self.baseline in names else ""}, "--model")
+
     @property
     def baseline_name(self) -> str:
         return self.baseline or self.models[0].name
@@ -155,13 +168,15 @@ def read_suite(path: Path) -> Suite:
         content = tomllib.loads(path.read_text())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path}: expected a suite in TOML, got: {error}") from error
+    return _validated(content, str(path))
+
+
+def _validated(content: dict[str, Any], source: str) -> Suite:
     try:
         return Suite.model_validate(content)
     except ValidationError as error:
         problems = "\n".join(f"  {_explained(problem)}" for problem in error.errors())
-        raise ConfigError(f"{path}: the suite can't be run:\n{problems}") from error
-    except SigmascopeError as error:
-        raise ConfigError(f"{path}: {error}") from error
+        raise ConfigError(f"{source}: the suite can't be run:\n{problems}") from error
 
 
 def _explained(problem: object) -> str:

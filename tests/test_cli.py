@@ -68,6 +68,15 @@ def test_run_then_list(invoke: Invoke, tmp_path: Path) -> None:
     assert listed["models"] == "toy, other"
 
 
+def test_another_model_takes_the_suites_place(invoke: Invoke, tmp_path: Path) -> None:
+    assert invoke("run", suite(tmp_path), "--model", "new=python:toy:gaussian", "--display", "none").code == 0
+    (listed,) = json.loads(invoke("list", "runs", "--json").out)
+    assert listed["models"] == "new"
+    refused = invoke("run", suite(tmp_path), "--model", "new=pithon:toy:gaussian")
+    assert refused.code == 2
+    assert "unknown model loader 'pithon'" in refused.err
+
+
 def test_dry_run_says_what_it_costs_and_writes_nothing(invoke: Invoke, tmp_path: Path) -> None:
     planned = invoke("run", suite(tmp_path), "--dry-run")
     assert planned.code == 0
@@ -82,7 +91,7 @@ def test_dry_run_says_what_it_costs_and_writes_nothing(invoke: Invoke, tmp_path:
         (["run"], 2, "suite"),
         (["run", "nowhere.toml"], 2, "expected a suite in TOML"),
         (["run", "SUITE", "--no-such-flag"], 2, "no-such-flag"),
-        (["run", "SUITE", "--model", "third"], 2, "expected one of toy, other, got 'third'"),
+        (["run", "SUITE", "--model", "third"], 2, "expected NAME=SPEC, or one of toy, other, got 'third'"),
         (["run", "SUITE", "--device", "warp"], 2, "device: expected one this torch can use"),
         (["run", "SUITE", "--out", "SUITE"], 3, "expected a folder that can be written"),
         (["list", "planets"], 2, "planets"),
