@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import torch
+from torch import Tensor
+
 from ..denoiser import Cond, Denoiser
 from .solver import SOLVERS, Solver, State, StepNoise
 
@@ -20,8 +23,9 @@ class Euler(Solver):
 class Heun(Solver):
     """Heun's second-order method (arXiv:2206.00364, algorithm 1); the step to sigma = 0 is Euler's."""
 
-    def evaluations(self, steps: int) -> int:
-        return 2 * steps - 1
+    def evaluations(self, sigmas: Tensor) -> int:
+        # one in the step from pure noise and in the step to 0, two in all others
+        return len(sigmas) - 1 + int((torch.isfinite(sigmas[:-1]) & (sigmas[1:] > 0)).sum())
 
     def step(
         self, denoiser: Denoiser, state: State, sigma: float, sigma_next: float, cond: Cond, noise: StepNoise

@@ -45,13 +45,14 @@ def karras(schedule: Schedule, steps: int, rho: float = 7.0) -> Tensor:
 def log_snr(schedule: Schedule, steps: int) -> Tensor:
     """Uniform in log-SNR from the model's sigma_max to its sigma_min, then 0 (arXiv:2211.01095)."""
     low, high = finite_range(schedule)
-    return _to_zero(log_snr_levels(low, high, _counted(steps)).flip(0))
+    return _to_zero(log_snr_levels(low if steps > 1 else high, high, _counted(steps)).flip(0))
 
 
 @GRIDS.register("linear")
 def linear(schedule: Schedule, steps: int) -> Tensor:
-    """Equidistant in the model's native time from its last level to its first, then 0."""
-    return _to_zero(_sigmas(schedule, torch.linspace(schedule.last, schedule.first, _counted(steps) + 1)[:-1]))
+    """`steps` levels equidistant in the model's native time from its last towards its first, then 0."""
+    times = torch.linspace(schedule.last, schedule.first, _counted(steps) + 1, dtype=torch.float64)
+    return _to_zero(schedule(times[:-1]).sigma)
 
 
 @GRIDS.register("trailing")
@@ -62,17 +63,13 @@ def trailing(schedule: Schedule, steps: int) -> Tensor:
     count = len(schedule.log_sigma)
     if _counted(steps) > count:
         raise ConfigError(f"grid 'trailing': expected at most {count} steps, got {steps}")
-    return _to_zero(_sigmas(schedule, torch.round(torch.arange(steps, 0, -1, dtype=torch.float64) * count / steps) - 1))
+    return _to_zero(schedule(torch.round(torch.arange(steps, 0, -1, dtype=torch.float64) * count / steps) - 1).sigma)
 
 
 def _counted(steps: int) -> int:
     if steps < 1:
         raise ConfigError(f"steps: expected at least 1, got {steps}")
     return steps
-
-
-def _sigmas(schedule: Schedule, times: Tensor) -> Tensor:
-    return schedule(times.double()).sigma
 
 
 def _to_zero(sigmas: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...errors import ModelError
+from ...errors import ConfigError, ModelError
 from ..denoiser import Cond, Denoiser
 from ..noise import Noise
 from .grids import GRIDS, Grid
@@ -54,8 +54,10 @@ def sample(
         progress: called with the number of network evaluations done.
         observe: called after each step with (sample ids, step, sigma reached, state), for trajectories.
 
-    Raises ModelError when the state stops being finite.
+    Raises ConfigError for no sample at all or a grid that can't be had, ModelError when the state stops being finite.
     """
+    if len(sample_ids) == 0:
+        raise ConfigError("sample_ids: expected at least one, got none")
     cond = cond or {}
     sigmas = solver.levels(denoiser, grid, steps)
     done, before = [], denoiser.evaluations
@@ -82,6 +84,5 @@ def sample(
         if not bool(torch.isfinite(images).all()):
             raise ModelError(f"{denoiser.traits.spec}: sampling with {steps} steps ended in NaN or infinity")
         done.append(images.cpu())
-    return Samples(
-        torch.cat(done), sample_ids.cpu(), sigmas, (denoiser.evaluations - before) // max(len(sample_ids), 1)
-    )
+    evaluations = (denoiser.evaluations - before) // len(sample_ids)
+    return Samples(torch.cat(done), sample_ids.cpu(), sigmas, evaluations)

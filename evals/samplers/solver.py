@@ -60,9 +60,9 @@ class Solver(ABC):
     own_clock: bool = False
     """Whether the solver brings its own levels and state, and starts at alpha = 0 by itself."""
 
-    def evaluations(self, steps: int) -> int:
-        """Network evaluations per sample for a grid of this many steps."""
-        return steps
+    def evaluations(self, sigmas: Tensor) -> int:
+        """Network evaluations per sample on a grid `(steps + 1,)`."""
+        return len(sigmas) - 1
 
     def levels(self, denoiser: Denoiser, grid: Grid | None, steps: int) -> Tensor:
         """The sigmas visited, `(steps + 1,)` float64, descending to 0. A solver with its own clock takes no grid."""
