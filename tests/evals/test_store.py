@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sigmascope.errors import ConfigError, StoreError
-from sigmascope.evals.records import TABLES, RunRecord
+from sigmascope.evals.records import SCHEMA_VERSION, TABLES, RunRecord
 from sigmascope.evals.store import Run, Store, _tiles, save_sheet
 
 
@@ -83,3 +83,19 @@ def test_a_contact_sheet_gives_back_every_pixel(tmp_path: Path, channels: int) -
     save_sheet(tiles, tmp_path / "sheet.webp")
     back = np.stack(list(_tiles(tmp_path / "sheet.webp", (5, 6), pd.Series(range(37)))))
     np.testing.assert_array_equal(back, np.broadcast_to(tiles, back.shape))
+
+
+def test_a_run_of_every_released_schema_is_read() -> None:
+    """Directories written when the schema was new. A change that can't read them breaks a promise: add, never replace."""
+    golden = Path(__file__).parent / "golden"
+    assert [path.name for path in golden.iterdir()] == [f"schema-{version}" for version in range(1, SCHEMA_VERSION + 1)]
+    run = Run(golden / "schema-1")
+    assert run.record.status == "complete"
+    assert [model.name for model in run.record.models] == ["toy", "other"]
+    assert {name: run.table(name).shape for name in TABLES} == {
+        "levels": (8, 10),
+        "evaluations": (48, 7),
+        "samples": (24, 9),
+        "metrics": (0, 12),
+    }
+    assert run.images("toy", "heun", 3, "karras")[2].shape == (4, 4, 3)
