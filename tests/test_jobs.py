@@ -139,3 +139,15 @@ def test_a_model_of_no_such_name_is_a_usage_error(folder: Path) -> None:
     assert gate(folder, "latest:nobody", "latest:eps") == 2
     assert gate(folder, "latest", "latest") == 2
     assert invoke("report", "latest", "--runs", str(folder / "runs"), "-o", str(folder / "report.pdf")) == 2
+
+
+@pytest.mark.gpu
+def test_a_gpu_agrees_with_the_cpu_within_rounding(folder: Path) -> None:
+    """The same noise and float32 networks on other kernels: errors agree to 1e-4, a thousand times float32's rounding."""
+    errors = []
+    for device in ("cpu", "cuda"):
+        runs = str(folder / device)
+        few = ["--model", "eps", "--limit", "32", "--display", "none"]
+        assert invoke("run", str(folder / "suite.toml"), "--out", runs, "--device", device, *few) == 0
+        errors.append(Store(runs).find("latest").table("evaluations")["error"].to_numpy())
+    np.testing.assert_allclose(errors[0], errors[1], rtol=1e-4)
