@@ -116,7 +116,7 @@ def prepare(
     for model in suite.models:
         denoiser = load(_rooted(model.spec, folder), device=device, micro_batch=suite.micro_batch)
         denoiser.traits = replace(denoiser.traits, spec=model.spec)
-        _check_fits(model.name, denoiser, data)
+        _check_fits(model.name, denoiser, data, device)
         denoisers[model.name] = denoiser
     sigmas = _levels(suite, denoisers)
     sampling = suite.sampling
@@ -337,7 +337,11 @@ def _levels(suite: Suite, denoisers: dict[str, Denoiser]) -> Tensor:
     return sigmas
 
 
-def _check_fits(name: str, denoiser: Denoiser, data: DataSet) -> None:
+def _check_fits(name: str, denoiser: Denoiser, data: DataSet, device: torch.device) -> None:
+    if denoiser.device.type != device.type:
+        raise ConfigError(
+            f"model {name!r}: expected it on {device.type}, got it on {denoiser.device.type} from its factory"
+        )
     shape = tuple(data.images.shape[1:])
     if denoiser.event_shape != shape:
         raise DataError(f"model {name!r} denoises {denoiser.event_shape}, but the data {data.source} has {shape}")

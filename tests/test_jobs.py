@@ -143,7 +143,7 @@ def test_a_model_of_no_such_name_is_a_usage_error(folder: Path) -> None:
 
 @pytest.mark.gpu
 def test_a_gpu_agrees_with_the_cpu_within_rounding(folder: Path) -> None:
-    """The same noise and float32 networks on other kernels: errors agree to 1e-4, a thousand times float32's rounding."""
+    """The same noise and float32 networks on other kernels: errors agree to 1e-4, far above rounding."""
     errors = []
     for device in ("cpu", "cuda"):
         runs = str(folder / device)
