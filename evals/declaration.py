@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -67,6 +68,10 @@ class Declaration:
     def over(self, base: Declaration) -> Declaration:
         """These fields where they are set, `base`'s elsewhere."""
         return replace(base, **{name: value for name, value in vars(self).items() if value is not None})
+
+    def described(self) -> dict[str, str]:
+        """The fields that are set, in words: the same for the same declaration, in any process."""
+        return {name: _described(value) for name, value in vars(self).items() if value is not None}
 
 
 FIELDS = tuple(field.name for field in fields(Declaration))
@@ -243,6 +248,19 @@ def _data_range(spec: Any) -> tuple[float, float]:
     if not isinstance(spec, Sequence) or len(spec) != 2 or not spec[0] < spec[1]:
         raise ConfigError(f"data_range: expected two rising numbers such as (0, 1), got {spec!r}")
     return float(spec[0]), float(spec[1])
+
+
+def _described(value: Any) -> str:
+    if isinstance(value, (Tensor, np.ndarray)):
+        values = torch.as_tensor(value).flatten().tolist()
+        return f"{len(values)} values from {values[0]:.6g} to {values[-1]:.6g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {_described(part)}" for key, part in value.items())
+    if callable(value) and not isinstance(value, (Schedule, Parameterization)):
+        return str(getattr(value, "__name__", type(value).__name__))
+    if isinstance(value, (list, tuple)) and len(value) > 8:
+        return _described(torch.tensor(value))
+    return value.name if isinstance(value, Parameterization) else str(value)
 
 
 def _choice(name: str, value: str, choices: Sequence[str]) -> str:

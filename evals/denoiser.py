@@ -43,6 +43,8 @@ class Traits:
     """Number of class labels it is conditioned on; None for an unconditional model."""
     scheduler: Mapping[str, object] = field(default_factory=dict)
     """The scheduler's configuration that came with the model, for driving diffusers' schedulers as its authors did."""
+    declaration: Mapping[str, str] = field(default_factory=dict)
+    """The declared fields in words; part of a run's identity."""
     trusted: bool = False
     """Whether a pickle was loaded, which may run any code; only on demand."""
 
@@ -285,9 +287,10 @@ def declare(
     modules = modules_of(network)
     if isinstance(network, nn.Module):
         network = modules[0] = _moved(network, device)
-    guard = Guard(modules) if modules else None
+    guard = Guard(modules, traits.spec if traits else "the network") if modules else None
     parameters = [parameter for module in modules for parameter in module.parameters()]
     traits = traits or Traits(parameters=sum(parameter.numel() for parameter in parameters))
+    traits = replace(traits, declaration=declaration.described(), classes=resolved.classes or traits.classes)
     own_dtype = next((parameter.dtype for parameter in parameters if parameter.is_floating_point()), torch.float32)
     return Denoiser(
         _network(network, resolved),
@@ -303,7 +306,7 @@ def declare(
         device=device,
         dtype=resolved.dtype or own_dtype,
         guard=guard,
-        traits=traits if resolved.classes is None else replace(traits, classes=resolved.classes),
+        traits=traits,
     )
 
 

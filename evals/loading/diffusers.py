@@ -1,8 +1,6 @@
 """`diffusers:PATH-or-hub-id`: a U-Net or transformer with the scheduler that says what it predicts and on which path.
 
-The convention is read from the scheduler's configuration, never guessed: a FlowMatch scheduler means a flow velocity
-on the rectified path with time t * num_train_timesteps; the others mean a variance-preserving table and
-`prediction_type`.
+The convention is read from the scheduler's configuration, never guessed; a recipe's declared fields go before it.
 """
 
 from __future__ import annotations
@@ -10,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,28 +15,17 @@ import torch
 from torch import Tensor
 
 from ...errors import LoadError
-from ..denoiser import Cond, Denoiser, Traits
-from ..levels import Level
-from ..parameterization import EPS, FLOW, X0, Parameterization, V
-from ..schedules import RectifiedFlow, Schedule, Table
-from .spec import LOADERS
+from ..declaration import Declaration
+from ..denoiser import Denoiser, Traits
+from ..schedules import Table
+from .spec import LOADERS, Recipe, as_declared
 
 _NETWORK_FOLDERS = ("unet", "transformer", ".")
-_PREDICTS = {"epsilon": EPS, "sample": X0, "v_prediction": V}
-
-
-@dataclass(frozen=True)
-class Convention:
-    """What a scheduler's configuration says of the model trained with it."""
-
-    schedule: Schedule
-    parameterization: Parameterization
-    time_scale: float
-    """The network receives native time times this."""
+_OUTPUTS = {"epsilon": "eps", "sample": "x0", "v_prediction": "v"}
 
 
 @LOADERS.register("diffusers")
-def load_diffusers(location: str, *, device: torch.device, micro_batch: int) -> Denoiser:
+def load_diffusers(location: str, *, device: torch.device, micro_batch: int, recipe: Recipe) -> Denoiser:
     """A folder (or hub repository) with `unet/` or `transformer/` and `scheduler/`; weights from safetensors only."""
     folder = Path(location).expanduser()
     if not folder.is_dir():
@@ -53,61 +39,84 @@ def load_diffusers(location: str, *, device: torch.device, micro_batch: int) -> 
         )
     scheduler = _scheduler_config(folder, location)
     network, digest = _network(network_folder, location)
-    network.to(device).eval()
-    convention = read_convention(scheduler, location)
+    base = network_convention(network).over(read_convention(scheduler, location))
+    traits = Traits(spec=f"diffusers:{location}", fingerprint=digest, scheduler=scheduler)
+    return as_declared(network, recipe, device=device, micro_batch=micro_batch, traits=traits, base=base)
+
+
+def network_convention(network: Any) -> Declaration:
+    """What a diffusers network says of itself: shape of a sample, classes, a learned variance."""
     config = network.config
-    size = config.sample_size
-    shape = (config.in_channels, *((size, size) if isinstance(size, int) else tuple(size)))
+    channels, size = config.get("in_channels"), config.get("sample_size")
+    one_dimensional = type(network).__name__.startswith("UNet1D")
+    spatial = (size,) if one_dimensional else (size, size) if isinstance(size, int) else tuple(size or ())
     classes = config.get("num_class_embeds") or config.get("num_embeds_ada_norm")
-    takes_labels = classes is not None and "class_labels" in inspect.signature(network.forward).parameters
-
-    def call(x_t: Tensor, time: Tensor, cond: Cond) -> Tensor:
-        output: Tensor = network(x_t, time, return_dict=False, **cond)[0]
-        return output
-
-    def time(level: Level) -> Tensor:
-        return level.time * convention.time_scale
-
-    return Denoiser(
-        call,
-        convention.schedule,
-        convention.parameterization,
-        shape,
-        time=time,
-        micro_batch=micro_batch,
-        device=device,
-        dtype=network.dtype,
-        traits=Traits(
-            spec=f"diffusers:{location}",
-            fingerprint=digest,
-            parameters=sum(parameter.numel() for parameter in network.parameters()),
-            classes=classes if takes_labels else None,
-            scheduler=scheduler,
-        ),
+    takes_labels = classes and "class_labels" in inspect.signature(network.forward).parameters
+    learned = channels and config.get("out_channels") == 2 * channels
+    return Declaration(
+        event_shape=(channels, *spatial) if channels and size else None,
+        pick=".sample[:, :C]" if learned else ".sample",
+        classes=classes if takes_labels else None,
     )
 
 
-def read_convention(config: dict[str, Any], location: str = "") -> Convention:
-    """Schedule, parameterization and time of the network trained with this scheduler configuration.
+def read_convention(config: dict[str, Any], location: str = "") -> Declaration:
+    """Path, output and time of the network trained with this scheduler configuration.
 
     Raises LoadError for a configuration whose convention is not known.
     """
     import diffusers
 
     name = str(config.get("_class_name", ""))
-    if name.startswith("FlowMatch"):
-        return Convention(RectifiedFlow(), FLOW, float(config.get("num_train_timesteps", 1000)))
+    prediction = str(config.get("prediction_type", "epsilon"))
     kind = getattr(diffusers, name, None)
-    prediction = config.get("prediction_type", "epsilon")
-    if kind is None or not hasattr(kind, "from_config") or prediction not in _PREDICTS:
+    steps = config.get("num_train_timesteps", 1000)
+    ends = (config.get("sigma_min"), config.get("sigma_max"))
+    if name.startswith("FlowMatch") or prediction == "flow_prediction":
+        return Declaration("rectified_flow", "flow", time=f"{steps}*t")
+    if name == "ScoreSdeVeScheduler":
+        return Declaration(f"ve{ends}", "score", time="sigma")
+    if name.startswith("EDM") and prediction in ("epsilon", "v_prediction"):
+        return Declaration(f"edm{ends}", _edm(config, prediction), time="log(sigma)/4")
+    if name == "CMStochasticIterativeScheduler":
+        return Declaration(f"edm{ends}", _consistency(config), time="250*log(sigma + 1e-44)")
+    if name == "VQDiffusionScheduler":
+        raise LoadError(f"diffusers:{location}: tokens in, logits out: a discrete model is no Gaussian denoiser")
+    if kind is None or not hasattr(kind, "from_config") or prediction not in _OUTPUTS:
         raise LoadError(
-            f"diffusers:{location}: expected a variance-preserving or FlowMatch scheduler that predicts one of "
-            f"{sorted(_PREDICTS)}, got {name or 'no _class_name'} predicting {prediction!r}; declare it with wrap(...)"
+            f"diffusers:{location}: expected a variance-preserving, FlowMatch, EDM or score SDE scheduler that "
+            f"predicts one of {sorted(_OUTPUTS)}, got {name or 'no _class_name'} predicting {prediction!r}; "
+            "declare path and output"
         )
-    betas = getattr(kind.from_config(config), "betas", None)
+    scheduler = kind.from_config(config)
+    if config.get("timestep_type") == "continuous":
+        ends = (ends[0] or float(scheduler.sigmas[-2]), ends[1] or float(scheduler.sigmas[0]))
+        return Declaration(f"vp_sigma{ends}", _OUTPUTS[prediction], time="log(sigma)/4")
+    betas = getattr(scheduler, "betas", None)
     if not isinstance(betas, Tensor):
-        raise LoadError(f"diffusers:{location}: expected a scheduler with betas, got {name}; declare it with wrap(...)")
-    return Convention(Table.from_betas(betas), _PREDICTS[prediction], 1.0)
+        raise LoadError(f"diffusers:{location}: expected a scheduler with betas, got {name}; declare path and output")
+    return Declaration(Table.from_betas(betas), _OUTPUTS[prediction])
+
+
+def _edm(config: dict[str, Any], prediction: str) -> dict[str, str]:
+    """EDM's preconditioning as diffusers' EDM schedulers apply it; "v_prediction" has the opposite sign."""
+    data = float(config.get("sigma_data", 0.5))
+    root, sign = f"sqrt(sigma**2 + {data**2})", "-" if prediction == "v_prediction" else ""
+    return {
+        "c_skip": f"{data**2}/(sigma**2 + {data**2})",
+        "c_out": f"{sign}sigma*{data}/{root}",
+        "c_in": f"1/{root}",
+    }
+
+
+def _consistency(config: dict[str, Any]) -> dict[str, str]:
+    """Consistency models' boundary condition: D(x; sigma_min) = x (arXiv:2303.01469, appendix C)."""
+    data, low = float(config.get("sigma_data", 0.5)), float(config.get("sigma_min", 0.002))
+    return {
+        "c_skip": f"{data**2}/((sigma - {low})**2 + {data**2})",
+        "c_out": f"(sigma - {low})*{data}/sqrt(sigma**2 + {data**2})",
+        "c_in": f"1/sqrt(sigma**2 + {data**2})",
+    }
 
 
 def _network(folder: Path, location: str) -> tuple[Any, str]:

@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from importlib.metadata import entry_points
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 
 from ...errors import ConfigError
 from ...registry import Registry
-from ..denoiser import Denoiser
+from ..declaration import Declaration
+from ..denoiser import Denoiser, Traits, declare
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a spec's location leaves open."""
+
+    declaration: Declaration = field(default_factory=Declaration)
+    """Fields that are set go before what the files say."""
+    preset: str = ""
+    """A family of `presets`, for the fields that are not declared."""
+    factory: str = ""
+    """MODULE:FUNCTION or FILE.py:FUNCTION that builds the network which a file of weights fills; for a pickle, the
+    folder of source that its classes come from."""
+    key: str = ""
+    """The entry of a checkpoint that holds the weights, such as "ema"."""
+    trust_pickle: bool = False
+    """Whether a pickle may be loaded, which may run any code."""
 
 
 class Loader(Protocol):
-    def __call__(self, location: str, *, device: torch.device, micro_batch: int) -> Denoiser:
+    def __call__(self, location: str, *, device: torch.device, micro_batch: int, recipe: Recipe) -> Denoiser:
         """Load what `location` (the spec after its colon) names. Raises LoadError when it can't be used."""
         ...
 
@@ -21,11 +41,19 @@ class Loader(Protocol):
 LOADERS: Registry[Loader] = Registry("model loader")
 
 
-def load(spec: str, *, device: torch.device | str = "cpu", micro_batch: int = 64) -> Denoiser:
+def load(
+    spec: str, *, device: torch.device | str = "cpu", micro_batch: int = 64, recipe: Recipe | None = None
+) -> Denoiser:
     """A Denoiser from a spec.
 
     diffusers:PATH-or-hub-id        a folder or hub repository in diffusers' format
-    python:MODULE:FACTORY           FACTORY() returns a Denoiser; it runs code of your choosing
+    python:MODULE:FACTORY           FACTORY() returns a Denoiser or a network; it runs code of your choosing
+    python:FILE.py:FACTORY          the same from a folder of source, whose module names stay its own
+    safetensors:FILE                weights for the network that the recipe's factory builds
+    state_dict:FILE                 the same from torch.save, tensors only
+    torchscript:FILE                a scripted or traced network
+    exported:FILE.pt2               a network saved by torch.export
+    pickle:FILE                     only with trust_pickle: it may run any code
 
     Raises ConfigError for a spec of another form and LoadError for a model that can't be loaded.
     """
@@ -35,7 +63,7 @@ def load(spec: str, *, device: torch.device | str = "cpu", micro_batch: int = 64
             f"model: expected SCHEME:LOCATION with a scheme of {', '.join(known_loaders())}, got {spec!r}"
         )
     known_loaders()
-    return LOADERS[scheme](location, device=torch.device(device), micro_batch=micro_batch)
+    return LOADERS[scheme](location, device=torch.device(device), micro_batch=micro_batch, recipe=recipe or Recipe())
 
 
 def known_loaders() -> list[str]:
@@ -44,3 +72,31 @@ def known_loaders() -> list[str]:
         if point.name not in LOADERS:
             LOADERS.register(point.name)(point.load())
     return sorted(LOADERS)
+
+
+def as_declared(
+    network: Any,
+    recipe: Recipe,
+    *,
+    device: torch.device,
+    micro_batch: int,
+    traits: Traits,
+    base: Declaration | None = None,
+) -> Denoiser:
+    """The Denoiser of a loaded network: the recipe's fields, then its preset's, then `base`."""
+    from .presets import PRESETS
+
+    declaration = recipe.declaration
+    if recipe.preset:
+        declaration = declaration.over(PRESETS[recipe.preset](network))
+    if base is not None:
+        declaration = declaration.over(base)
+    if not traits.parameters and hasattr(network, "parameters"):
+        traits = replace(traits, parameters=sum(parameter.numel() for parameter in network.parameters()))
+    try:
+        return declare(network, declaration, micro_batch=micro_batch, device=device, traits=traits)
+    except ConfigError as error:
+        raise ConfigError(f"{traits.spec}: {error}") from error
+
+
+Preset = Callable[[Any], Declaration]
