@@ -25,7 +25,7 @@ from . import noise as noise_module
 from .data import DataSet, load_data
 from .denoiser import Denoiser
 from .levels import log_snr_levels
-from .loading import load
+from .models import load_model
 from .noise import Noise
 from .probes import denoising_error
 from .probes.engine import evaluate
@@ -100,6 +100,7 @@ def prepare(
     device: torch.device | str = "cpu",
     limit: int | None = None,
     batch_size: int = 1024,
+    trust_pickle: bool = False,
 ) -> Plan:
     """Load the models, the data and the feature network, check that all fit together, and list the cells.
 
@@ -107,6 +108,7 @@ def prepare(
         folder: where relative paths of the suite begin.
         limit: use at most this many images and samples.
         batch_size: rows carried at once; bounds memory, changes no result.
+        trust_pickle: whether models may be unpickled, which may run any code; recorded with the run.
 
     Raises ConfigError, DataError or LoadError: whatever can be known to fail is known here.
     """
@@ -114,8 +116,7 @@ def prepare(
     data = load_data(suite.data.source, folder).first(_least(suite.data.limit, limit))
     denoisers = {}
     for model in suite.models:
-        denoiser = load(_rooted(model.spec, folder), device=device, micro_batch=suite.micro_batch)
-        denoiser.traits = replace(denoiser.traits, spec=model.spec)
+        denoiser = load_model(model, folder, device=device, micro_batch=suite.micro_batch, trust_pickle=trust_pickle)
         _check_fits(model.name, denoiser, data, device)
         denoisers[model.name] = denoiser
     sigmas = _levels(suite, denoisers)
@@ -131,6 +132,9 @@ def prepare(
         "features": scorer.fingerprint if scorer else "",
     }
     environment = describe_environment(device)
+    trusted = [name for name, denoiser in denoisers.items() if denoiser.traits.trusted]
+    if trusted:
+        environment["trusted_pickles"] = ", ".join(trusted)
     cells = _cells(suite, denoisers, data, sigmas, fingerprint, environment, limit)
     for denoiser in denoisers.values():
         denoiser.evaluations = 0
@@ -288,7 +292,7 @@ def _cells(
     for name, denoiser in denoisers.items():
         traits = denoiser.traits
         model = [name, traits.spec, traits.fingerprint, denoiser.parameterization.name, repr(denoiser.schedule)]
-        common = [model, fingerprint, stack, suite.micro_batch]
+        common = [model, sorted(traits.declaration.items()), fingerprint, stack, suite.micro_batch]
         if suite.probes.denoising_error is not None:
             title = f"{name} · denoising error at {len(sigmas)} levels"
             count = len(sigmas) * suite.probes.denoising_error.draws * len(data.images)
@@ -424,12 +428,6 @@ def _checked_device(device: torch.device | str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(f"device: expected one this torch can use, such as cpu, got {device!r}: {error}") from error
     return checked
-
-
-def _rooted(spec: str, folder: Path) -> str:
-    """A relative path in a spec begins at the suite's folder."""
-    scheme, _, location = spec.partition(":")
-    return f"{scheme}:{folder / location}" if scheme != "python" and (folder / location).exists() else spec
 
 
 def _seeds(sampling: Sampling, limit: int | None) -> str:

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from ..errors import ConfigError
 from ..metrics.features import FEATURE_NETWORKS
 from ..registry import Registry
-from .loading import LOADERS, known_loaders
+from .models import Model
 from .samplers import GRIDS, solver
 from .scoring import METRICS
 
@@ -35,15 +35,6 @@ def _checked_sampler(name: str) -> str:
     return name
 
 
-def _checked_spec(spec: str) -> str:
-    known_loaders()
-    scheme, _, location = spec.partition(":")
-    if not location:
-        raise ValueError(f"expected SCHEME:LOCATION with a scheme of {', '.join(known_loaders())}, got {spec!r}")
-    LOADERS[scheme]
-    return spec
-
-
 def _checked_seeds(text: str) -> str:
     seed_range(text)
     return text
@@ -61,17 +52,8 @@ Sampler = Annotated[str, AfterValidator(_checked_sampler)]
 GridName = Annotated[str, AfterValidator(_known(GRIDS))]
 MetricName = Annotated[str, AfterValidator(_known(METRICS))]
 FeatureName = Annotated[str, AfterValidator(_known(FEATURE_NETWORKS))]
-Spec = Annotated[str, AfterValidator(_checked_spec)]
 Seeds = Annotated[str, AfterValidator(_checked_seeds)]
 Count = Annotated[int, Field(ge=1)]
-
-
-class Model(_Strict):
-    """One denoiser to evaluate."""
-
-    name: Annotated[str, Field(min_length=1, max_length=80)]
-    spec: Spec
-    """SCHEME:LOCATION; a relative path is relative to the suite's folder."""
 
 
 class Data(_Strict):
