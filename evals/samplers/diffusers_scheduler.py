@@ -82,13 +82,15 @@ class DiffusersScheduler(Solver):
         return State(stepped.to(state.x.dtype), drive)
 
     def _scheduler(self, denoiser: Denoiser, steps: int) -> Any:
+        if steps < 1:
+            raise ConfigError(f"steps: expected at least 1, got {steps}")
         config = {**denoiser.traits.scheduler, **self.options}
         known = inspect.signature(self.kind.__init__).parameters
-        scheduler = self.kind.from_config({name: value for name, value in config.items() if name in known})
         try:
+            scheduler = self.kind.from_config({name: value for name, value in config.items() if name in known})
             scheduler.set_timesteps(steps)
-        except ValueError as error:
-            raise ConfigError(f"{self.name} refused {steps} steps: {error}") from error
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"{self.name} can't be had with {steps} steps: {error}") from error
         return scheduler
 
     def _level(self, scheduler: Any, index: int) -> Level:
