@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..errors import DataError
-from ..metrics.features import FeatureNetwork, Features, load_features
+from ..errors import ConfigError, DataError
+from ..metrics.features import FeatureNetwork, Features, joined, load_features
 from ..metrics.frechet import Gaussian, frechet_distance, frechet_influence
 from ..metrics.inception_score import inception_score_influence
 from ..metrics.protocols import fingerprint
@@ -80,6 +80,8 @@ def _frechet(generated: Features, reference: Reference, network: FeatureNetwork)
 @METRICS.register("inception_score")
 def _inception_score(generated: Features, reference: Reference, network: FeatureNetwork) -> Score:
     """Inception score over all samples at once (no splits), with the interval of its influence values."""
+    if generated.logits is None:
+        raise ConfigError(f"inception_score: expected a network that classifies, got {network.name}")
     influence = inception_score_influence(generated.logits)
     name = "Inception score" if network.name == "inception" else f"Inception score ({network.name})"
     half = _Z95 * influence.standard_error
@@ -114,8 +116,8 @@ class Scorer:
             rows = torch.arange(start, start + self.batch).clamp(max=len(images) - 1)  # the last batch is padded
             part = self.network(images[rows].to(self.device))
             kept = min(self.batch, len(images) - start)
-            parts.append(Features(part.pooled[:kept].double().cpu(), part.logits[:kept].double().cpu()))
-        return Features(torch.cat([part.pooled for part in parts]), torch.cat([part.logits for part in parts]))
+            parts.append(Features._make(None if table is None else table[:kept].double().cpu() for table in part))
+        return joined(parts)
 
     def scores(self, images: Tensor) -> list[Score]:
         """Every metric of uint8 images `(N, C, H, W)`."""

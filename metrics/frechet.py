@@ -10,6 +10,7 @@ weights; which features these are is the caller's to say.
 from __future__ import annotations
 
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ from .moments import Moments, checked_features
 Floats = NDArray[np.float64]
 
 _EPS = float(np.finfo(np.float64).eps)
+_BLOCK = 4096  # samples at once, which bounds the memory of influence values
 _ROOTS_BOUND = 1e-9  # worst case allowed for the fast path, relative to tr (S R)^(1/2); measured errors are 1e-4 of it
 
 
@@ -51,6 +53,14 @@ class Gaussian:
         self.covariance = centred.T @ centred
         if self.n <= self.dimension:
             self._centred = centred
+
+    @classmethod
+    def of_statistics(cls, mean: Floats, covariance: Floats, n: int | None = None) -> Gaussian:
+        """Of a mean (d,) and covariance (d, d) computed before; n None: unknown, and taken as more than d samples."""
+        made = cls.__new__(cls)
+        made.mean, made.covariance, made._centred = mean, covariance, None
+        made.n = len(mean) + 1 if n is None else n
+        return made
 
     @property
     def dimension(self) -> int:
@@ -78,7 +88,8 @@ class Gaussian:
         values, vectors = linalg.eigh(self.covariance, driver="evd", check_finite=False)
         kept = values > self.dimension * _EPS * values[-1]  # the numerical rank: what is below is rounding,
         kept[: max(0, self.dimension - self.n + 1)] = False  # and n samples span at most n - 1 dimensions
-        return vectors[:, kept] * np.sqrt(values[kept])
+        root: Floats = vectors[:, kept] * np.sqrt(values[kept])
+        return root
 
 
 def frechet_distance(generated: Tensor | Moments | Gaussian, reference: Tensor | Moments | Gaussian) -> float:
@@ -91,9 +102,7 @@ def frechet_distance(generated: Tensor | Moments | Gaussian, reference: Tensor |
     """
     g, r = _gaussian(generated), _gaussian(reference)
     _require_same_dimension(g, r)
-    shift = g.mean - r.mean
-    cross = _cross_trace(g, r)
-    return max(0.0, float(shift @ shift + (np.trace(g.covariance) - cross) + (np.trace(r.covariance) - cross)))
+    return _distance(g, r, _cross_trace(g, r))
 
 
 def frechet_influence(features: Tensor, reference: Tensor | Moments | Gaussian) -> Influence:
@@ -106,8 +115,7 @@ def frechet_influence(features: Tensor, reference: Tensor | Moments | Gaussian) 
 
     Raises DataError for n <= d: the expansion doesn't hold there, and a point value has no honest interval.
     """
-    x = _numpy(checked_features(features))
-    n, d = x.shape
+    n, d = checked_features(features).shape
     if n <= d:
         raise DataError(f"influence values need more samples than dimensions, got {n} samples of {d} dimensions")
     g, r = _gaussian(features), _gaussian(reference)
@@ -115,13 +123,21 @@ def frechet_influence(features: Tensor, reference: Tensor | Moments | Gaussian) 
     values, vectors = linalg.eigh(r.factor.T @ g.covariance @ r.factor, driver="evd", check_finite=False)
     kept = values > 1e-10 * values[-1]
     roots = np.sqrt(values[kept])
-    centred = x - g.mean
-    y = centred @ (r.factor @ (vectors[:, kept] / np.sqrt(roots)))
-    squares = y**2
-    psi = 2 * centred @ (g.mean - r.mean) + (centred**2).sum(axis=1) - squares.sum(axis=1)
-    fourth = squares.T @ squares / n - np.diag(values[kept])
+    # Products of finished features are good enough in float32 (they move psi by 1e-6 of itself), and twice as fast.
+    onto = (r.factor @ (vectors[:, kept] / np.sqrt(roots))).astype(np.float32)
+    shift = 2 * (g.mean - r.mean)
+    psi = np.empty(n)
+    fourth = np.zeros((len(roots), len(roots)))
+    for start in range(0, n, _BLOCK):
+        centred = _numpy(features[start : start + _BLOCK].double()) - g.mean
+        squares = (centred.astype(np.float32) @ onto) ** 2
+        psi[start : start + _BLOCK] = centred @ shift + (centred**2).sum(axis=1) - squares.sum(axis=1, dtype=np.float64)
+        fourth += squares.T @ squares
+    fourth = fourth / n - np.diag(values[kept])
     bias = np.trace(g.covariance) / n + (fourth / np.add.outer(roots, roots)).sum() / (2 * n)
-    return Influence(frechet_distance(g, r), float(bias), psi - psi.mean())
+    cross = _trusted_roots(values) if r.cholesky is not None else None
+    distance = frechet_distance(g, r) if cross is None else _distance(g, r, cross)
+    return Influence(distance, float(bias), psi - psi.mean())
 
 
 class FrechetDistance(Metric):  # type: ignore[misc]
@@ -159,17 +175,28 @@ class FrechetDistance(Metric):  # type: ignore[misc]
         return torch.tensor(distance, dtype=torch.float64, device=self.device)
 
 
+def _distance(g: Gaussian, r: Gaussian, cross: float) -> float:
+    shift = g.mean - r.mean
+    return max(0.0, float(shift @ shift + (np.trace(g.covariance) - cross) + (np.trace(r.covariance) - cross)))
+
+
 def _cross_trace(g: Gaussian, r: Gaussian) -> float:
     """tr (S R)^(1/2)."""
     if g.n > g.dimension and r.cholesky is not None:
         product, _ = dsygst(g.covariance, r.cholesky, itype=2, lower=1)
-        values = linalg.eigvalsh(product, lower=True, driver="evd", check_finite=False)
-        # An eigenvalue is known to within eps * max, hence its root to within eps * max / (2 root).
-        if values[0] > 0:
-            roots = np.sqrt(values)
-            if _EPS * values[-1] * (0.5 / roots).sum() < _ROOTS_BOUND * roots.sum():
-                return float(roots.sum())
+        found = _trusted_roots(linalg.eigvalsh(product, lower=True, driver="evd", check_finite=False))
+        if found is not None:
+            return found
     return float(linalg.svdvals(g.factor.T @ r.factor, check_finite=False).sum())
+
+
+def _trusted_roots(values: NDArray[Any]) -> float | None:
+    """Sum of the roots of eigenvalues in ascending order, or None where rounding may have spoilt it: an eigenvalue is
+    known to within eps * max, hence its root to within eps * max / (2 root)."""
+    if not values[0] > 0:
+        return None
+    roots = np.sqrt(values)
+    return float(roots.sum()) if _EPS * values[-1] * (0.5 / roots).sum() < _ROOTS_BOUND * roots.sum() else None
 
 
 def _gaussian(source: Tensor | Moments | Gaussian) -> Gaussian:

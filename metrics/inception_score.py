@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -18,10 +18,12 @@ from torchmetrics.utilities import dim_zero_cat
 
 from ..errors import ConfigError, DataError
 from .intervals import Influence
+from .protocols import ScoreConvention
 
-Convention = Literal["torch-fidelity", "guided-diffusion", "plain", "corrected"]
+Convention = ScoreConvention
 
 TORCH_FIDELITY_SEED = 2020
+TORCHMETRICS_SEED = 0  # our choice: it draws from torch's global state
 GUIDED_DIFFUSION_CHUNK = 5000
 
 
@@ -41,10 +43,11 @@ def inception_score(
     - torch-fidelity: rows permuted by RandomState(2020), `splits` parts, mean and std (ddof 0) over the parts.
     - guided-diffusion: chunks of 5,000 rows in the order given, the last one shorter, likewise; wrong for samples
       ordered by class.
+    - torchmetrics: rows permuted by torch.randperm, here with seed 0, `splits` chunks, std with ddof 1.
     - plain: all rows at once. Biased low, less than a part of them is.
     - corrected: the same with the first-order bias of the logarithm removed; std is the standard error by influence.
 
-    `splits` counts in the first alone. Raises DataError for a bad shape, too few rows or logits that aren't finite, and
+    `splits` counts where it is named. Raises DataError for a bad shape, too few rows or logits that aren't finite, and
     ConfigError for an unknown convention or fewer than 1 split.
     """
     if convention not in get_args(Convention):
@@ -57,11 +60,17 @@ def inception_score(
         log_score = inception_score_influence(logits)
         mean = math.exp(log_score.corrected)
         return InceptionScoreResult(mean, mean * log_score.standard_error, "corrected: first-order bias removed")
+    if convention in ("torch-fidelity", "torchmetrics") and not 1 <= splits <= n:
+        raise ConfigError(f"expected from 1 to {n} splits of {n} samples, got {splits}")
+    if convention == "torchmetrics":
+        order = torch.randperm(n, generator=torch.Generator().manual_seed(TORCHMETRICS_SEED))
+        scores = [_score(part) for part in log_p[order.to(log_p.device)].chunk(splits)]
+        std = float(np.std(scores, ddof=1)) if len(scores) > 1 else math.nan
+        named = f"torchmetrics: {splits} chunks, permuted by torch with seed {TORCHMETRICS_SEED}, std ddof 1"
+        return InceptionScoreResult(float(np.mean(scores)), std, named)
     if convention == "torch-fidelity":
-        if not 1 <= splits <= n:
-            raise ConfigError(f"expected from 1 to {n} splits of {n} samples, got {splits}")
-        order = np.random.RandomState(TORCH_FIDELITY_SEED).permutation(n)
-        parts = _split(log_p[torch.from_numpy(order).to(log_p.device)], splits)
+        permuted = np.random.RandomState(TORCH_FIDELITY_SEED).permutation(n)
+        parts = _split(log_p[torch.from_numpy(permuted).to(log_p.device)], splits)
         named = f"torch-fidelity: {splits} splits, permuted by RandomState({TORCH_FIDELITY_SEED}), std ddof 0"
     else:
         parts = iter(log_p.split(GUIDED_DIFFUSION_CHUNK))

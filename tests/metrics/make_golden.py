@@ -1,6 +1,7 @@
-"""Makes golden.json: what torch-fidelity and pytorch-fid give on seeded weights, images, logits and features.
+"""Makes golden.json: what the peers give on seeded weights, images, logits and features.
 
-Run in an environment of its own, with torch, scipy and, --no-deps, torch-fidelity, pytorch-fid and torchvision:
+Run in an environment of its own, with torch, scipy and, --no-deps, torch-fidelity, pytorch-fid, clean-fid, prdc,
+scikit-learn, joblib, cloudpickle and torchvision:
 
     PYTHONPATH=.types python tests/metrics/make_golden.py
 
@@ -89,11 +90,16 @@ def main() -> None:
     import pytorch_fid.fid_score
     import pytorch_fid.inception
     import torch_fidelity
+    from cleanfid.fid import kernel_distance
+    from cleanfid.resize import build_resizer
+    from prdc import compute_prdc
     from sigmascope.metrics.features.inception import InceptionV3
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
     from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
     from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
     from torch_fidelity.metric_isc import isc_features_to_metric
+    from torch_fidelity.metric_kid import kid_features_to_metric
+    from torch_fidelity.metric_prc import prc_features_to_metric
 
     # Both peers load strictly: our names and shapes are theirs, which are the published file's.
     shapes = {name: tuple(value.shape) for name, value in InceptionV3().state_dict().items()}
@@ -106,16 +112,27 @@ def main() -> None:
         )
         pytorch_fid.inception.load_state_dict_from_url = lambda *_, **__: state
         blocks = pytorch_fid.inception.InceptionV3([3], resize_input=False, normalize_input=False).eval()
+        whole = pytorch_fid.inception.InceptionV3([3]).eval()
 
     images = seeded_images()
     resized = interpolate_bilinear_2d_like_tensorflow1x(images.float(), size=(299, 299), align_corners=False)
+    clean = build_resizer("clean")
+    cleaned = np.stack([clean(image.permute(1, 2, 0).numpy()) for image in images]).transpose(0, 3, 1, 2)
+    antialiased = torch.nn.functional.interpolate(images.float(), (299, 299), mode="bilinear", antialias=True)
     with torch.no_grad():
         pooled, logits = fidelity(images)
         (other,) = blocks((resized - 128) / 128)
+        (pytorch_fid_own,) = whole(images.float() / 255)
+        (clean_pooled,) = blocks((torch.from_numpy(cleaned) - 128) / 128)
+        (antialiased_pooled,) = blocks((antialiased - 128) / 128)
     generated, real = seeded_features()
     statistics = [fid_features_to_statistics(features) for features in (generated, real)]
     moments = [value for one in statistics for value in (one["mu"], one["sigma"])]
     score = isc_features_to_metric(seeded_logits())
+    kid = kid_features_to_metric(generated, real, kid_subsets=20, kid_subset_size=60, verbose=False)
+    prc = prc_features_to_metric(generated, real, verbose=False)
+    np.random.seed(0)  # noqa: NPY002
+    clean_kid = kernel_distance(generated.numpy(), real.numpy(), num_subsets=20, max_subset_size=60)
 
     golden = {
         "versions": {"torch-fidelity": torch_fidelity.__version__, "pytorch-fid": "0.3.0", "torch": torch.__version__},
@@ -123,8 +140,17 @@ def main() -> None:
         "resized": summary(resized.flatten(1)),
         "pooled": summary(pooled),
         "pooled_pytorch_fid": summary(other.flatten(1)),
+        "pooled_protocols": {
+            "pytorch-fid": summary(pytorch_fid_own.flatten(1)),
+            "clean": summary(clean_pooled.flatten(1)),
+            "torchmetrics": summary(antialiased_pooled.flatten(1)),
+        },
         "logits": summary(logits),
         "inception_score": list(score.values()),
+        "kid_torch_fidelity": list(kid.values()),
+        "kid_clean": float(clean_kid),
+        "precision_recall_torch_fidelity": list(prc.values())[:2],
+        "prdc": {k: float(v) for k, v in compute_prdc(real.numpy(), generated.numpy(), 5).items()},
         "frechet_torch_fidelity": fid_statistics_to_metric(*statistics, verbose=False)["frechet_inception_distance"],
         "frechet_pytorch_fid": float(pytorch_fid.fid_score.calculate_frechet_distance(*moments)),
     }

@@ -10,7 +10,15 @@ from pathlib import Path
 import pytest
 import torch
 from sigmascope.errors import ConfigError, DataError, LoadError
-from sigmascope.metrics.features import FEATURE_NETWORKS, FeatureNetwork, FeatureOptions, Features, load_features
+from sigmascope.metrics.features import (
+    FEATURE_NETWORKS,
+    FeatureNetwork,
+    FeatureOptions,
+    Features,
+    arithmetic,
+    joined,
+    load_features,
+)
 from sigmascope.metrics.features import inception as inception_module
 from sigmascope.metrics.features.weights import PublishedWeights, find_weights, load_weights
 from torch import Tensor, nn
@@ -22,7 +30,7 @@ class Sums(nn.Module):
 
 
 def network(protocol: str = "sums", sha256: str = "ab", repeat_grey: bool = False) -> FeatureNetwork:
-    return FeatureNetwork(Sums(), "sums", 3, protocol, sha256, repeat_grey)
+    return FeatureNetwork(Sums(), "sums", 3, protocol, sha256, FeatureOptions(repeat_grey=repeat_grey))
 
 
 def published(tmp_path: Path, state: object) -> tuple[Path, PublishedWeights]:
@@ -44,7 +52,38 @@ def test_fingerprint_names_weights_protocol_and_greyscale() -> None:
     prints = {network().fingerprint, network("other").fingerprint, network(sha256="cd").fingerprint}
     assert len(prints | {network(repeat_grey=True).fingerprint}) == 4
     assert network().fingerprint == network().fingerprint
-    assert network(repeat_grey=True).protocol == "sums, greyscale repeated to 3 channels"
+    assert network(repeat_grey=True).protocol == "sums, float32, greyscale repeated to 3 channels"
+
+
+def test_precision_is_part_of_the_protocol() -> None:
+    made = {
+        precision: FeatureNetwork(Sums(), "sums", 3, "sums", "ab", FeatureOptions(precision=precision))
+        for precision in ("float32", "tf32", "bfloat16")
+    }
+    assert len({one.fingerprint for one in made.values()}) == 3
+    assert [one.exact for one in made.values()] == [True, False, False]
+    assert made["bfloat16"].protocol == "sums, bfloat16"
+    with pytest.raises(ConfigError, match="unknown precision 'fp8'"):
+        FeatureOptions(precision="fp8")  # type: ignore[arg-type]
+
+
+def test_tf32_is_off_unless_asked_for() -> None:
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    for precision, allowed in (("float32", False), ("tf32", True), ("bfloat16", False)):
+        with arithmetic(precision, torch.device("cpu")):
+            assert torch.backends.cudnn.allow_tf32 is allowed
+            assert torch.backends.cuda.matmul.allow_tf32 is allowed
+            assert torch.is_autocast_enabled("cpu") is (precision == "bfloat16")
+    assert (torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32) == before
+
+
+@pytest.mark.parametrize("batch", [1, 10, 64])
+def test_any_number_of_images_at_once(batch: int) -> None:
+    images = torch.randint(0, 256, (70, 3, 5, 5), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    found = joined([network()(part) for part in images.split(batch)])
+    torch.testing.assert_close(found.pooled, images.double().sum(dim=(2, 3)), rtol=0, atol=0)
+    assert found.logits is not None
+    assert found.spatial is None
 
 
 def test_greyscale_is_repeated_only_if_asked() -> None:
@@ -62,7 +101,7 @@ def test_only_uint8_batches(images: Tensor) -> None:
 
 
 def test_registry() -> None:
-    assert set(FEATURE_NETWORKS) == {"digits", "inception"}
+    assert {"digits", "inception"} <= set(FEATURE_NETWORKS)
     with pytest.raises(ConfigError, match="unknown feature network 'inceptoin'"):
         load_features("inceptoin")
     with pytest.raises(ConfigError, match="'digits' has its own weights and takes no options"):

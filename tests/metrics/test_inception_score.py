@@ -12,6 +12,7 @@ import pytest
 import torch
 from sigmascope.errors import ConfigError, DataError
 from sigmascope.metrics.inception_score import InceptionScore, inception_score, inception_score_influence
+from torchmetrics.image import inception as torchmetrics_inception
 
 HERE = Path(__file__).parent
 
@@ -67,6 +68,17 @@ def test_parity_with_torch_fidelity() -> None:
     rows = runpy.run_path(str(HERE / "make_golden.py"))["seeded_logits"]()
     golden = json.loads((HERE / "golden.json").read_text())["inception_score"]
     assert inception_score(rows)[:2] == pytest.approx(golden, rel=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore:Metric .InceptionScore. will save")
+def test_parity_with_torchmetrics() -> None:
+    """Its own class on the same logits; both draw the permutation from torch with seed 0."""
+    peer = torchmetrics_inception.InceptionScore(feature=torch.nn.Flatten(), splits=4)
+    peer.update(logits())
+    torch.manual_seed(0)
+    expected = [float(value) for value in peer.compute()]
+    assert inception_score(logits(), 4, "torchmetrics")[:2] == pytest.approx(expected, rel=1e-12)
+    assert inception_score(logits(), 4)[:2] != pytest.approx(expected, rel=1e-4)
 
 
 def test_correction_and_interval_by_simulation() -> None:
