@@ -13,18 +13,14 @@ from ..errors import ConfigError
 from .conditioning import Guidance, guided
 from .declaration import FIELDS, Declaration, TimeShape, output
 from .denoiser import Denoiser
-from .loading import LOADERS, PRESETS, Recipe, known_loaders, load
+from .loading import PRESETS, Recipe, load, parsed
 from .paths import path
 from .schedules import OffGrid
 
 
 def checked_spec(spec: str) -> str:
-    """SCHEME:LOCATION with a known scheme. Raises ValueError listing them."""
-    known_loaders()
-    scheme, _, location = spec.partition(":")
-    if not location:
-        raise ValueError(f"expected SCHEME:LOCATION with a scheme of {', '.join(known_loaders())}, got {spec!r}")
-    LOADERS[scheme]
+    """SCHEME:LOCATION with a known scheme. Raises ConfigError listing them."""
+    parsed(spec)
     return spec
 
 

@@ -4,7 +4,7 @@ from . import graphs, pickles, presets, weights
 from .diffusers import load_diffusers, read_convention
 from .presets import PRESETS
 from .python import load_python, resolve
-from .spec import LOADERS, Loader, Recipe, known_loaders, load
+from .spec import LOADERS, Loader, Recipe, known_loaders, load, parsed
 
 __all__ = [
     "LOADERS",
@@ -16,6 +16,7 @@ __all__ = [
     "load",
     "load_diffusers",
     "load_python",
+    "parsed",
     "pickles",
     "presets",
     "read_convention",

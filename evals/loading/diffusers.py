@@ -123,8 +123,8 @@ def _network(folder: Path, location: str) -> tuple[Any, str]:
     """The network, and the sha256 of its weights."""
     import diffusers
 
-    kind = getattr(diffusers, str(_json(folder / "config.json", location).get("_class_name")), None)
-    if not (isinstance(kind, type) and issubclass(kind, diffusers.ModelMixin)):
+    kind: Any = getattr(diffusers, str(_json(folder / "config.json", location).get("_class_name")), None)
+    if not (inspect.isclass(kind) and issubclass(kind, diffusers.ModelMixin)):
         raise LoadError(f"diffusers:{location}: {folder.name}/config.json names no diffusers model class")
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
@@ -133,9 +133,18 @@ def _network(folder: Path, location: str) -> tuple[Any, str]:
             f"got {sorted(path.name for path in folder.iterdir())} (pickled weights are not read)"
         )
     try:
-        network = kind.from_pretrained(folder, use_safetensors=True, local_files_only=True, low_cpu_mem_usage=False)
+        network, found = kind.from_pretrained(
+            folder, use_safetensors=True, local_files_only=True, low_cpu_mem_usage=False, output_loading_info=True
+        )
     except Exception as error:  # diffusers raises whatever the file made it meet
         raise LoadError(f"diffusers:{location}: {folder.name} can't be loaded: {error}") from error
+    # diffusers would go on with random numbers for what is missing
+    for what in ("missing_keys", "unexpected_keys"):
+        if found[what]:
+            raise LoadError(
+                f"diffusers:{location}: expected the weights of {folder.name}/config.json, got "
+                f"{what.replace('_', ' ')} {sorted(found[what])[:4]} ({len(found[what])} in all)"
+            )
     digest = hashlib.sha256()
     for path in weights:
         digest.update(path.read_bytes())

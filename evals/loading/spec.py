@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import torch
 
-from ...errors import ConfigError
+from ...errors import ConfigError, LoadError
 from ...registry import Registry
 from ..declaration import Declaration
 from ..denoiser import Denoiser, Traits, declare
@@ -39,6 +39,7 @@ class Loader(Protocol):
 
 
 LOADERS: Registry[Loader] = Registry("model loader")
+_GROUP = "sigmascope.loaders"
 
 
 def load(
@@ -57,21 +58,35 @@ def load(
 
     Raises ConfigError for a spec of another form and LoadError for a model that can't be loaded.
     """
-    scheme, _, location = spec.partition(":")
-    if not location:
-        raise ConfigError(
-            f"model: expected SCHEME:LOCATION with a scheme of {', '.join(known_loaders())}, got {spec!r}"
-        )
-    known_loaders()
-    return LOADERS[scheme](location, device=torch.device(device), micro_batch=micro_batch, recipe=recipe or Recipe())
+    scheme, location = parsed(spec)
+    return _loader(scheme)(location, device=torch.device(device), micro_batch=micro_batch, recipe=recipe or Recipe())
 
 
 def known_loaders() -> list[str]:
     """Names of the loaders, those of other packages' `sigmascope.loaders` entry points included."""
-    for point in entry_points(group="sigmascope.loaders"):
-        if point.name not in LOADERS:
-            LOADERS.register(point.name)(point.load())
-    return sorted(LOADERS)
+    return sorted({*LOADERS, *(point.name for point in entry_points(group=_GROUP))})
+
+
+def parsed(spec: str) -> tuple[str, str]:
+    """The scheme and the location of a spec. Raises ConfigError unless there is such a loader; imports none."""
+    scheme, _, location = spec.partition(":")
+    if not location:
+        known = ", ".join(known_loaders())
+        raise ConfigError(f"model: expected SCHEME:LOCATION with a scheme of {known}, got {spec!r}")
+    if scheme not in known_loaders():
+        raise ConfigError(f"unknown model loader {scheme!r}; expected one of: {', '.join(known_loaders())}")
+    return scheme, location
+
+
+def _loader(scheme: str) -> Loader:
+    """The loader of that name; another package's is imported when it is asked for, and no other is."""
+    if scheme not in LOADERS:
+        (point, *_) = entry_points(group=_GROUP, name=scheme)
+        try:
+            LOADERS.register(scheme)(point.load())
+        except Exception as error:  # importing runs the package's code
+            raise LoadError(f"{scheme}: its loader {point.value} failed: {type(error).__name__}: {error}") from error
+    return LOADERS[scheme]
 
 
 def as_declared(
