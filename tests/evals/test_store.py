@@ -86,7 +86,7 @@ def test_a_contact_sheet_gives_back_every_pixel(tmp_path: Path, channels: int) -
 
 
 def test_a_run_of_every_released_schema_is_read() -> None:
-    """Directories written when the schema was new. A change that can't read them breaks a promise: add, never replace."""
+    """Directories written when the schema was new; a change that can not read them breaks a promise."""
     golden = Path(__file__).parent / "golden"
     assert [path.name for path in golden.iterdir()] == [f"schema-{version}" for version in range(1, SCHEMA_VERSION + 1)]
     run = Run(golden / "schema-1")
