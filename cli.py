@@ -64,9 +64,7 @@ Device = Annotated[str, typer.Option(help="Where networks run: cpu, cuda, cuda:1
 def run(
     suite: Annotated[Path, typer.Argument(help="A suite in TOML.", show_default=False)],
     out_folder: OutFolder = Path("runs"),
-    model: Annotated[
-        list[str] | None, typer.Option(help="Only these: a NAME of the suite, or NAME=SPEC.")
-    ] = None,
+    model: Annotated[list[str] | None, typer.Option(help="Only these: a NAME of the suite, or NAME=SPEC.")] = None,
     seed: Annotated[int | None, typer.Option(help="Use this seed instead of the suite's.")] = None,
     limit: Annotated[int | None, typer.Option(min=2, help="At most so many images and samples.")] = None,
     device: Device = "cpu",
