@@ -124,7 +124,8 @@ def _network(folder: Path, location: str) -> tuple[Any, str]:
     import diffusers
 
     kind: Any = getattr(diffusers, str(_json(folder / "config.json", location).get("_class_name")), None)
-    if not (inspect.isclass(kind) and issubclass(kind, diffusers.ModelMixin)):
+    is_model = isinstance(kind, type) and issubclass(kind, diffusers.ModelMixin)
+    if not is_model:
         raise LoadError(f"diffusers:{location}: {folder.name}/config.json names no diffusers model class")
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:

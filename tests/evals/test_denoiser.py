@@ -36,9 +36,9 @@ def test_results_do_not_depend_on_the_batch(tiny_unet: UNet, micro_batch: int) -
     level = denoiser.schedule(torch.linspace(0, 999, 64).double().floor())
     whole = denoiser(x, level)
     assert whole.std() > 0.1
-    for size in (1, 7, 64):
-        parts = [denoiser(x[rows], level[rows]) for rows in torch.arange(64).split(size)]
-        assert torch.equal(torch.cat(parts), whole), size
+    for size, count in ((1, 12), (7, 64), (64, 64)):
+        parts = [denoiser(x[rows], level[rows]) for rows in torch.arange(count).split(size)]
+        assert torch.equal(torch.cat(parts), whole[:count]), size
     order = torch.randperm(64, generator=torch.Generator().manual_seed(0))
     assert torch.equal(denoiser(x[order], level[order]), whole[order])
 

@@ -104,7 +104,7 @@ CASES = [
     ("EulerDiscreteScheduler", {"prediction_type": "v_prediction", "timestep_spacing": "trailing"}),
     ("EulerDiscreteScheduler", {"use_karras_sigmas": True}),
     ("HeunDiscreteScheduler", {}),
-    ("KDPM2DiscreteScheduler", {}),
+    ("KDPM2DiscreteScheduler", {"num_train_timesteps": 100}),
     ("LMSDiscreteScheduler", {}),
     ("DEISMultistepScheduler", {}),
 ]

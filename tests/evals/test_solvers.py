@@ -80,7 +80,7 @@ def test_order(name: str, order: float) -> None:
 
     Steps enough for the next power to be a tenth: the leading term's exponent shows to 0.1.
     """
-    counts = np.array([128, 256, 512])
+    counts = np.array([100, 200, 400])
     exact = GAUSSIAN.flow(start(80.0), 80.0, 0.02)
     errors = []
     for steps in counts:
@@ -99,14 +99,14 @@ def test_the_end_point_is_the_flows(schedule: Schedule, predicts: str) -> None:
     denoiser = as_denoiser(GAUSSIAN, schedule, predicts)
     coarse, fine = (
         sample(denoiser, solver("heun"), IDS, NOISE, steps=steps, grid=GRIDS["log_snr"], dtype=torch.float64)
-        for steps in (200, 400)
+        for steps in (100, 200)
     )
     high, low = float(fine.sigmas[0]), float(fine.sigmas[-2])
     at_low = GAUSSIAN.flow(high * NOISE.normal(IDS, "initial", 0, (4,), torch.float64), high, low)
     exact = GAUSSIAN.denoise(at_low, torch.tensor(low, dtype=torch.float64))
     change = (fine.images - coarse.images).abs()
     assert bool(((fine.images - exact).abs() <= change + 1e-9).all())
-    assert float(change.max()) < 2e-2
+    assert float(change.max()) < 5e-2
 
 
 # --- exact scalar recursions ------------------------------------------------------------------------------------------
@@ -282,18 +282,18 @@ def test_samples_do_not_depend_on_batches_or_order(name: str, tiny_unet: Callabl
     """Bit-identical on a network of convolutions, attention and group norms, ancestral noise included."""
     unet = tiny_unet()
     denoiser = wrap(
-        unet, Table.from_betas(BETAS), "eps", (1, 8, 8), micro_batch=16,
+        unet, Table.from_betas(BETAS), "eps", (1, 8, 8), micro_batch=7,
         call=lambda x, t, cond: unet(x, t, return_dict=False)[0],
     )  # fmt: skip
-    ids = torch.arange(20, 84)
-    whole = sample(denoiser, solver(name), ids, NOISE, steps=3, batch_size=64)
+    ids = torch.arange(20, 84)  # ten calls and a padded one
+    whole = sample(denoiser, solver(name), ids, NOISE, steps=2, batch_size=64)
     assert whole.images.std() > 0.1
     for size in (1, 7):
-        few = 16 if size == 1 else 64
-        parts = sample(denoiser, solver(name), ids[:few], NOISE, steps=3, batch_size=size)
+        few = 5 if size == 1 else 64
+        parts = sample(denoiser, solver(name), ids[:few], NOISE, steps=2, batch_size=size)
         assert torch.equal(parts.images, whole.images[:few]), size
     order = torch.randperm(64, generator=torch.Generator().manual_seed(1))
-    permuted = sample(denoiser, solver(name), ids[order], NOISE, steps=3, batch_size=64)
+    permuted = sample(denoiser, solver(name), ids[order], NOISE, steps=2, batch_size=64)
     assert torch.equal(permuted.images, whole.images[order])
     assert torch.equal(permuted.sample_ids, ids[order])
 
