@@ -285,6 +285,8 @@ def declare(
     """The Denoiser that a declaration makes of a network."""
     resolved = resolve(declaration)
     modules = modules_of(network)
+    if callable(declaration.call):
+        modules += [module for module in modules_of(declaration.call) if all(module is not known for known in modules)]
     if isinstance(network, nn.Module):
         network = modules[0] = _moved(network, device)
     guard = Guard(modules, traits.spec if traits else "the network") if modules else None

@@ -68,7 +68,7 @@ class Schedule(ABC):
 
     def rescaled(self, unit: float) -> Schedule:
         """The same process with data and noise measured in another unit: sigma_t / unit."""
-        return Rescaled(self, unit)
+        return self if unit == 1.0 else Rescaled(self, unit)
 
     @property
     def sigma_min(self) -> float:

@@ -1,0 +1,252 @@
+"""Did I declare it right? The declared convention, tried on real images before anything is run.
+
+At a few noise levels the denoiser's error is set against that of a linear filter, and against what the same network
+would do were one thing declared otherwise. The right declaration denoises; the wrong ones don't.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import ConfigError, DataError, ModelError
+from .calling import Cond
+from .data import DataSet
+from .denoiser import Denoiser
+from .hypotheses import Hypothesis, hypotheses, reference_error, scaled_state
+from .levels import Level, log_snr_levels
+from .noise import Noise
+from .samplers.grids import finite_range
+from .schedules import Table
+
+SURE = 5.0
+"""Standard errors, over images, by which another declaration must be better: about one chance in a million, for some
+forty hypotheses."""
+BETTER = 0.99
+"""And its error must be at least this much smaller; less is how a trained network differs from its own best."""
+
+_LABEL_WORDS = ("label", "class_emb", "y_emb")
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What was found."""
+
+    convention: dict[str, str]
+    """Field -> value, as declared and as resolved."""
+    sigmas: list[float]
+    ratios: list[float]
+    """Error over that of the linear filter, per sigma; above 1 it does not denoise."""
+    mistakes: list[str]
+    """Likely mistakes, in plain words, the surest first. Empty: consistent with what was declared."""
+    notes: list[str]
+    """What else is worth knowing."""
+    evaluations: int
+
+    @property
+    def consistent(self) -> bool:
+        return not self.mistakes
+
+
+def inspect(denoiser: Denoiser, data: DataSet, *, images: int = 32, levels: int = 6, seed: int = 0) -> Inspection:
+    """Inspect a denoiser on `images` of the data at `levels` noise levels.
+
+    Raises DataError when the data doesn't fit the model.
+    """
+    if tuple(data.images.shape[1:]) != denoiser.event_shape:
+        raise DataError(f"expected data of {denoiser.event_shape}, got {tuple(data.images.shape[1:])}")
+    before = denoiser.evaluations
+    trial = _Trial.of(denoiser, data, images, levels, seed)
+    mistakes, notes = _looks(denoiser, data)
+    ratios: list[float] = []
+    try:
+        outputs = trial.outputs(denoiser)
+        declared = trial.read(denoiser, outputs)
+    except (ModelError, ConfigError) as error:
+        mistakes.append(str(error))
+    else:
+        ratios = (declared.mean(1) / trial.reference).tolist()
+        stable = _stability(trial, denoiser, outputs)
+        mistakes += stable or _compared(trial, denoiser, outputs, declared)
+        mistakes += _labels(trial, denoiser, declared)
+        if not mistakes and math.exp(sum(math.log(ratio) for ratio in ratios) / len(ratios)) > 1:
+            mistakes.append("it does not denoise: its error is larger than a linear filter's, and no one change helps")
+    return Inspection(
+        convention(denoiser), trial.sigmas.tolist(), ratios, mistakes, notes, denoiser.evaluations - before
+    )
+
+
+def convention(denoiser: Denoiser) -> dict[str, str]:
+    """The declared convention and what it comes to."""
+    schedule = denoiser.schedule
+    times = [denoiser.time(denoiser._native_level(schedule(end))) for end in (schedule.first, schedule.last)]
+    return {
+        "spec": denoiser.traits.spec,
+        **denoiser.traits.declaration,
+        "schedule": repr(schedule),
+        "predicts": denoiser.parameterization.name,
+        "sigma": f"{schedule.sigma_min:.4g} to {schedule.sigma_max:.4g}",
+        "time it receives": f"{float(times[0]):.6g} (data) to {float(times[1]):.6g} (noise), {denoiser.time_shape}",
+        "shape": str(denoiser.event_shape),
+        "range": "[{:g}, {:g}]".format(*denoiser.data_range),
+        "dtype": str(denoiser.dtype).removeprefix("torch."),
+        "parameters": f"{denoiser.traits.parameters:,}",
+    }
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """The same images and noise for every hypothesis."""
+
+    x0: Tensor
+    eps: Tensor
+    """`(L, N, *event_shape)`."""
+    cond: Cond
+    sigmas: Tensor
+    reference: Tensor
+
+    @classmethod
+    def of(cls, denoiser: Denoiser, data: DataSet, images: int, levels: int, seed: int) -> _Trial:
+        chosen = data.first(images)
+        x0 = chosen.images.to(denoiser.device)
+        variance = float(x0.var(0).mean()) if len(x0) > 1 else 1.0
+        low, high = finite_range(denoiser.schedule)
+        spread = math.sqrt(max(variance, 1e-6))
+        low, high = max(low, 0.03 * spread), min(high, 30 * spread)
+        sigmas = log_snr_levels(*((low, high) if low < high else finite_range(denoiser.schedule)), levels)
+        ids = torch.arange(len(x0), device=denoiser.device)
+        eps = [Noise(seed).normal(ids, "inspect", step, denoiser.event_shape) for step in range(levels)]
+        cond = {"class_labels": chosen.labels} if denoiser.traits.classes and chosen.labels is not None else {}
+        reference = torch.tensor([reference_error(variance, float(sigma)) for sigma in sigmas])
+        return cls(x0, torch.stack(eps), cond, sigmas, reference.double())
+
+    def asked(self, denoiser: Denoiser) -> tuple[Tensor, Level]:
+        """x_t and level of every row `(L * N, ...)`, at the denoiser's own levels nearest to the trial's sigmas."""
+        low, high = finite_range(denoiser.schedule)
+        level = denoiser.level(self.sigmas.clamp(low, high).repeat_interleave(len(self.x0)))
+        x0 = self.x0.repeat(len(self.sigmas), *(1,) * (self.x0.ndim - 1))
+        return scaled_state(denoiser, level, x0, self.eps.flatten(0, 1)), level
+
+    def outputs(self, denoiser: Denoiser, cond: Cond | None = None) -> Tensor:
+        """Raw outputs `(L * N, *event_shape)`; conditioning has one row per image."""
+        rows = self.cond if cond is None else cond
+        repeated = {name: part.repeat(len(self.sigmas), *(1,) * (part.ndim - 1)) for name, part in rows.items()}
+        return denoiser.raw(*self.asked(denoiser), repeated)
+
+    def read(self, denoiser: Denoiser, outputs: Tensor) -> Tensor:
+        """Errors `(L, N)`, mean over dimensions, of what the outputs say about x0."""
+        x_t, level = self.asked(denoiser)
+        seen: Tensor = denoiser.interpret(outputs, x_t, level).x0
+        x0 = seen.reshape(len(self.sigmas), *self.x0.shape)
+        return (x0 - self.x0).double().square().flatten(2).mean(2).cpu().clamp(min=1e-12)
+
+
+def _looks(denoiser: Denoiser, data: DataSet) -> tuple[list[str], list[str]]:
+    """What can be seen without an evaluation."""
+    mistakes, notes = [], []
+    low, high = float(data.images.min()), float(data.images.max())
+    if low >= 0.0 and high <= 1.0:
+        mistakes.append(
+            f"the data given lies in [{low:g}, {high:g}]: expected images in [-1, 1], the range of every Denoiser"
+        )
+    elif high > 10.0:
+        mistakes.append(f"the data given lies in [{low:g}, {high:g}]: expected images in [-1, 1]")
+    schedule = denoiser.schedule
+    if isinstance(schedule, Table):
+        first, last = (float(denoiser.time(denoiser._native_level(schedule(end)))) for end in (0.0, schedule.last))
+        if (first, last) in ((1.0, schedule.last + 1), (-1.0, schedule.last - 1)):
+            notes.append(
+                f"the index may be shifted by one: the network receives {first:g} to {last:g}, and a table of "
+                f"{len(schedule.log_sigma)} counts 0 to {schedule.last:g}; too little to see in its error"
+            )
+    if denoiser.guard is None:
+        return mistakes, [*notes, "no torch module behind it: changes of its weights can't be seen"]
+    if denoiser.guard.was_training:
+        notes.append("the model came in train mode; it is evaluated in eval mode")
+    if denoiser.traits.classes is None and data.labels is not None and _takes_labels(denoiser.guard.modules):
+        mistakes.append("conditioning is dropped: the network embeds class labels, but classes is not declared")
+    dtypes = {parameter.dtype for module in denoiser.guard.modules for parameter in module.parameters()}
+    if len(dtypes) > 1:
+        notes.append(f"parameters of several dtypes: {', '.join(sorted(str(kind) for kind in dtypes))}")
+    elif dtypes and dtypes != {denoiser.dtype}:
+        notes.append(f"input is {denoiser.dtype}, parameters are {next(iter(dtypes))}")
+    return mistakes, notes
+
+
+def _takes_labels(modules: list[nn.Module]) -> bool:
+    names = (name.lower() for module in modules for name, part in module.named_modules() if any(part.parameters()))
+    return any(word in name for name in names for word in _LABEL_WORDS)
+
+
+def _stability(trial: _Trial, denoiser: Denoiser, outputs: Tensor) -> list[str]:
+    """Nondeterminism and dependence on the rest of the batch."""
+    size = float(outputs.double().square().mean().sqrt()) or 1.0
+    slack = (3e-2 if denoiser.dtype in (torch.bfloat16, torch.float16) else 1e-3) * size
+    if _distance(trial.outputs(denoiser), outputs) > slack:
+        return [
+            "not deterministic: two calls with the same input differ; a model in train mode (dropout), or one that "
+            "draws random numbers, such as to drop labels"
+        ]
+    x_t, level = trial.asked(denoiser)
+    alone = denoiser.raw(x_t[:1], level[:1], {name: tensor[:1] for name, tensor in trial.cond.items()})
+    if _distance(alone, outputs[:1]) > slack:
+        return ["rows depend on the rest of the batch: batch normalisation in train mode, or a network that mixes rows"]
+    return []
+
+
+def _distance(one: Tensor, other: Tensor) -> float:
+    return float((one - other).double().abs().max())
+
+
+def _compared(trial: _Trial, denoiser: Denoiser, outputs: Tensor, declared: Tensor) -> list[str]:
+    """The hypothesis that denoises surely better than what was declared, if there is one."""
+    found: list[tuple[float, str]] = []
+    for hypothesis in hypotheses(denoiser):
+        errors = _errors(trial, hypothesis, outputs)
+        if errors is None:
+            continue
+        gain = (errors / declared).log().mean(0)
+        mean, spread = float(gain.mean()), float(gain.std()) / math.sqrt(gain.numel())
+        if mean < math.log(BETTER) and mean < -SURE * spread:
+            found.append((mean, hypothesis.text))
+    if not found:
+        return []
+    best, text = min(found)
+    return [f"{text} (its error would be {math.exp(best):.2g} times what it is)"]
+
+
+def _errors(trial: _Trial, hypothesis: Hypothesis, outputs: Tensor) -> Tensor | None:
+    """Errors `(L, N)` under a hypothesis; None where the network can't be asked so."""
+    try:
+        return trial.read(hypothesis.denoiser, outputs if hypothesis.same_input else trial.outputs(hypothesis.denoiser))
+    except (ModelError, ConfigError):
+        return None
+
+
+def _labels(trial: _Trial, denoiser: Denoiser, declared: Tensor) -> list[str]:
+    """Whether the labels are used, and are the right ones."""
+    labels, classes = trial.cond.get("class_labels"), denoiser.traits.classes
+    if labels is None or classes is None or classes < 2:
+        return []
+    errors = {}
+    for shift in (1, -1, classes // 2):
+        try:
+            outputs = trial.outputs(denoiser, {"class_labels": (labels + shift) % classes})
+        except ModelError:
+            continue
+        errors[shift] = (trial.read(denoiser, outputs) / declared).log().mean(0)
+    if errors and all(bool((gain == 0).all()) for gain in errors.values()):
+        return ["conditioning is dropped: the labels do not reach the network's output"]
+    for shift in (1, -1):
+        if shift in errors and _surely_negative(errors[shift]):
+            return [f"the labels are shifted: {shift:+d} fits the images better"]
+    if all(not _surely_negative(-gain, 3.0) for gain in errors.values()):
+        return ["the labels are not used: wrong ones do as well as the right ones"]
+    return []
+
+
+def _surely_negative(gain: Tensor, sure: float = SURE) -> bool:
+    return float(gain.mean()) < -sure * float(gain.std()) / math.sqrt(gain.numel())
