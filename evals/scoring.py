@@ -1,128 +1,60 @@
-"""Numbers about a set of samples: one pass of a feature network, then every metric asked for.
+"""Numbers about a run's samples: the metrics of the folder `metrics`, against the suite's held-out images.
 
-A score names what it is by the features it stands on: FID and Inception score on Inception's, "Fréchet distance
-(digits)" on others. It carries its protocol in words and as a fingerprint; scores of different fingerprints do not
-compare.
+Scorer, made once per run, keeps the reference's features; scores(images) is one pass over a cell's samples.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
-from ..errors import ConfigError, DataError
-from ..metrics.features import FeatureNetwork, Features, joined, load_features
-from ..metrics.frechet import Gaussian, frechet_distance, frechet_influence
-from ..metrics.inception_score import inception_score_influence
-from ..metrics.protocols import fingerprint
-from ..registry import Registry
+from ..errors import DataError
+from ..metrics.features import FeatureNetwork, load_features
+from ..metrics.one_pass import FeatureSet, Need, collect
+from ..metrics.protocols import PROTOCOLS, fingerprint
+from ..metrics.scores import METRICS, Question, Score
 from .data import DataSet
 
-
-@dataclass(frozen=True)
-class Score:
-    """One row of the table `metrics`, but for the setting it was measured in."""
-
-    metric: str
-    value: float
-    low: float
-    high: float
-    """The 95% interval, for the reference set as it is."""
-    n: int
-    """Samples."""
-    protocol: str
-    fingerprint: str
-
-
-@dataclass(frozen=True)
-class Reference:
-    """What samples are compared with."""
-
-    features: Features
-    gaussian: Gaussian
-    digest: str
-
-
-SetMetric = Callable[[Features, Reference, FeatureNetwork], Score]
-
-METRICS: Registry[SetMetric] = Registry("metric")
-"""Metrics of a set of samples, by the name a suite uses."""
-
-_Z95 = 1.959964
-
-
-@METRICS.register("frechet_distance")
-def _frechet(generated: Features, reference: Reference, network: FeatureNetwork) -> Score:
-    """Fréchet distance at this N, not corrected for its bias; its interval needs more samples than dimensions."""
-    count, dimension = generated.pooled.shape
-    if count > dimension:
-        influence = frechet_influence(generated.pooled, reference.gaussian)
-        value, half = influence.value, _Z95 * influence.standard_error
-    else:
-        value, half = frechet_distance(generated.pooled, reference.gaussian), math.nan
-    name = "FID" if network.name == "inception" else f"Fréchet distance ({network.name})"
-    protocol = f"{network.protocol}; pooled features, ddof 1, against {reference.gaussian.n} images"
-    return Score(
-        name,
-        value,
-        value - half,
-        value + half,
-        count,
-        protocol,
-        fingerprint(metric=name, network=network.fingerprint, reference=reference.digest),
-    )
-
-
-@METRICS.register("inception_score")
-def _inception_score(generated: Features, reference: Reference, network: FeatureNetwork) -> Score:
-    """Inception score over all samples at once (no splits), with the interval of its influence values."""
-    if generated.logits is None:
-        raise ConfigError(f"inception_score: expected a network that classifies, got {network.name}")
-    influence = inception_score_influence(generated.logits)
-    name = "Inception score" if network.name == "inception" else f"Inception score ({network.name})"
-    half = _Z95 * influence.standard_error
-    return Score(
-        name,
-        math.exp(influence.value),
-        math.exp(influence.value - half),
-        math.exp(influence.value + half),
-        len(generated.logits),
-        f"{network.protocol}; all samples at once, no splits",
-        fingerprint(metric=name, network=network.fingerprint, convention="plain"),
-    )
+__all__ = ["METRICS", "Score", "Scorer", "to_uint8"]
 
 
 class Scorer:
-    """A feature network and the reference's features, made once and used for every set of samples."""
+    """Feature networks and the reference's features, made once and used for every set of samples.
+
+    `features` is the network of the metrics that don't have one of their own. Raises ConfigError for unknown names,
+    LoadError for missing weights, DataError for data that aren't images.
+    """
 
     def __init__(self, features: str, metrics: list[str], data: DataSet, device: torch.device, batch: int = 64) -> None:
-        self.metrics, self.batch = [METRICS[name] for name in metrics], batch
-        self.network = load_features(features).to(device)
-        self.device = device
+        self.metrics, self.batch, self.device = [METRICS[name] for name in metrics], batch, device
+        self.protocol = PROTOCOLS["sigmascope"]
         if data.images.ndim != 4:
             raise DataError(f"metrics: expected images (N, C, H, W), got {tuple(data.images.shape)}")
-        reference = self.features(to_uint8(data.images, (-1.0, 1.0)))
-        self.reference = Reference(reference, Gaussian(reference.pooled), data.digest)
-        self.fingerprint = fingerprint(network=self.network.fingerprint, reference=data.digest)
-
-    def features(self, images: Tensor) -> Features:
-        """uint8 images `(N, C, H, W)` -> features in float64 on the CPU, in batches of one size."""
-        parts = []
-        for start in range(0, len(images), self.batch):
-            rows = torch.arange(start, start + self.batch).clamp(max=len(images) - 1)  # the last batch is padded
-            part = self.network(images[rows].to(self.device))
-            kept = min(self.batch, len(images) - start)
-            parts.append(Features._make(None if table is None else table[:kept].double().cpu() for table in part))
-        return joined(parts)
+        self.default = features
+        names = sorted({metric.network or features for metric in self.metrics})
+        self.networks: dict[str, FeatureNetwork] = {name: load_features(name).to(device) for name in names}
+        self.digest = data.digest
+        self.reference = self._collect(to_uint8(data.images, (-1.0, 1.0)), reference=True)
+        self.fingerprint = fingerprint(
+            networks=[network.fingerprint for network in self.networks.values()], reference=data.digest
+        )
 
     def scores(self, images: Tensor) -> list[Score]:
         """Every metric of uint8 images `(N, C, H, W)`."""
-        features = self.features(images)
-        return [metric(features, self.reference, self.network) for metric in self.metrics]
+        found = self._collect(images, reference=False)
+        answers = []
+        for metric in self.metrics:
+            name = metric.network or self.default
+            question = Question(found[name], self.reference.get(name), self.networks[name], self.protocol, self.digest)
+            answers += metric.score(question)
+        return answers
+
+    def _collect(self, images: Tensor, reference: bool) -> dict[str, FeatureSet]:
+        needs: dict[str, frozenset[Need]] = {name: frozenset() for name in self.networks}
+        for metric in self.metrics:
+            needs[metric.network or self.default] |= metric.reference if reference else metric.generated
+        wanted = {name: network for name, network in self.networks.items() if needs[name]}
+        return collect(images.split(self.batch), wanted, needs, self.device)
 
 
 def to_uint8(images: Tensor, data_range: tuple[float, float]) -> Tensor:

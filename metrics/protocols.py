@@ -47,7 +47,7 @@ class Protocol:
     network: str = "inception"
     resize: str = "tf1"
     normalise: str = "tf"
-    precision: str = "float32"
+    precision: Literal["float32", "tf32", "bfloat16"] = "float32"
     inception_score: ScoreConvention = "plain"
     splits: int = 10
     kid: Subsets | None = None

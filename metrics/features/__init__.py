@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -162,8 +162,29 @@ def _digits(options: FeatureOptions) -> FeatureNetwork:
     from .digits import WEIGHTS, DigitsClassifier, load_digits_classifier
     from .weights import sha256
 
-    if options != FeatureOptions():
+    if replace(options, precision="float32", compiled=False) != FeatureOptions():
         raise ConfigError(f"feature network 'digits' has its own weights and takes no options, got {options}")
     network = load_digits_classifier()
     protocol = "digits classifier, penultimate layer; 8x8 greyscale, x/127.5 - 1, no resize"
-    return FeatureNetwork(network, "digits", DigitsClassifier.pooled_dimensions, protocol, sha256(WEIGHTS))
+    return FeatureNetwork(network, "digits", DigitsClassifier.pooled_dimensions, protocol, sha256(WEIGHTS), options)
+
+
+@FEATURE_NETWORKS.register("dinov2")
+def _dinov2(options: FeatureOptions) -> FeatureNetwork:
+    from .vit import load_dinov2
+
+    return load_dinov2(options)
+
+
+@FEATURE_NETWORKS.register("clip")
+def _clip(options: FeatureOptions) -> FeatureNetwork:
+    from .vit import load_clip
+
+    return load_clip("clip", options)
+
+
+@FEATURE_NETWORKS.register("clip-l-336")
+def _clip_l_336(options: FeatureOptions) -> FeatureNetwork:
+    from .vit import load_clip
+
+    return load_clip("clip-l-336", options)

@@ -17,12 +17,9 @@ from torch import Tensor, nn
 from ...errors import DataError, LoadError
 from . import FeatureNetwork, FeatureOptions, Features
 from .preprocess import TORCH_FIDELITY, Preprocess
-from .weights import PublishedWeights, load_weights
+from .weights import KNOWN_WEIGHTS, PublishedWeights, load_weights
 
-WEIGHTS = PublishedWeights(
-    names=("pt_inception-2015-12-05-6726825d.pth", "weights-inception-2015-12-05-6726825d.pth"),
-    url="https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth",
-)
+WEIGHTS = KNOWN_WEIGHTS["inception"]
 PROTOCOL = "Inception-v3 2015-12-05, pool3 and bias-free logits (1008)"
 SPATIAL_CHANNELS = 7  # of 17 x 17 positions: what sFID is made of
 
@@ -34,6 +31,7 @@ _reduce: Pool = partial(F.max_pool2d, kernel_size=3, stride=2)
 
 def load_inception(options: FeatureOptions) -> FeatureNetwork:
     """The network with the published weights. Raises LoadError where they are missing, damaged or don't fit."""
+    assert isinstance(WEIGHTS, PublishedWeights)
     state, digest = load_weights(WEIGHTS, options.weights, options.download)
     network = InceptionV3(preprocess=options.preprocess)
     try:
