@@ -42,4 +42,4 @@ $(VENV)/.dev-ready: pyproject.toml constraints.txt | $(VENV)/bin/pip
 	@touch $@ $(VENV)/.demo-ready
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

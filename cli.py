@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.resources
 import json
+import os
 import sys
 import traceback
 from enum import StrEnum
@@ -110,7 +111,7 @@ def demo(
         out.rule("3. gate")
         base, candidate = f"{done.id}:digits-eps", f"{done.id}:digits-regressed"
         out.print(
-            f"sigmascope gate {candidate} --baseline {base} --policy {folder / 'gate.toml'}",
+            f"sigmascope gate {candidate} --baseline {base} --policy {folder / 'gate.toml'} --runs {out_folder}",
             soft_wrap=True,
             markup=False,
         )
@@ -153,7 +154,7 @@ def gate(
 
     runs = Store(runs_folder).pair(baseline, candidate)
     found, verdict = _judge(runs, read_policy(policy))
-    command = f"sigmascope gate {candidate} --baseline {baseline} --policy {policy}"
+    command = f"sigmascope gate {candidate} --baseline {baseline} --policy {policy} --runs {runs_folder}"
     write_report(output or [], found, verdict, command)
     raise typer.Exit(verdict.exit_code)
 
@@ -161,7 +162,9 @@ def gate(
 @app.command()
 def report(
     runs: Annotated[list[str], typer.Argument(help="Runs, or RUN:MODEL.", show_default=False)],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The file: .html or .md.")] = Path("report.html"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file: .html, .md or .json.")] = Path(
+        "report.html"
+    ),
     runs_folder: RunsFolder = Path("runs"),
 ) -> None:
     """Write runs up as one self-contained file."""
@@ -186,7 +189,7 @@ def view(
     if not folder.is_dir():
         raise ConfigError(f"expected a folder of runs, got {folder}; `sigmascope demo` makes one")
     out.print(f"http://127.0.0.1:{port}", soft_wrap=True)
-    raise typer.Exit(subprocess.call(command(folder, port)))
+    raise typer.Exit(3 if subprocess.call(command(folder, port)) else 0)
 
 
 @app.command("list")
@@ -262,7 +265,11 @@ def main() -> None:
     """Entry point: every error becomes its exit code, and nothing unexpected looks like a regression."""
     command = typer.main.get_command(app)
     try:
-        sys.exit(command(standalone_mode=False, auto_envvar_prefix="SIGMASCOPE") or 0)
+        code = command(standalone_mode=False, auto_envvar_prefix="SIGMASCOPE") or 0
+        sys.stdout.flush()
+    except SystemExit as stop:  # ours are typer.Exit: this one came from a library or from a model's code
+        err.print(f"[bold red]error:[/] stopped by a call of exit({escape(str(stop.code))})")
+        sys.exit(3)
     except SigmascopeError as error:
         err.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
         sys.exit(error.exit_code)
@@ -271,6 +278,9 @@ def main() -> None:
     except _UsageError as error:
         error.show()
         sys.exit(2)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on; Python would complain at exit
+        sys.exit(3)
     except (typer.Abort, KeyboardInterrupt):
         err.print("stopped; run the same command to resume")
         sys.exit(130)
@@ -278,6 +288,7 @@ def main() -> None:
         traceback.print_exc()
         err.print("[bold red]error:[/] unexpected, see above; exit code 3 keeps it apart from a regression")
         sys.exit(3)
+    sys.exit(code)
 
 
 def _execute(plan: Plan, root: Path, display: Display | None) -> Run:

@@ -102,10 +102,13 @@ def _from_npz(path: Path, source: str) -> DataSet:
         raise DataError(f"{source}: expected an .npz file without pickled objects, got: {error}") from error
     images = arrays.get("images", arrays.get("arr_0"))
     if images is None or images.dtype != np.uint8 or images.ndim != 4:
-        raise DataError(f"{source}: expected an array `images` of uint8 (N, H, W, C), got {sorted(arrays)}")
+        got = sorted(arrays) if images is None else f"{images.dtype} {images.shape}"
+        raise DataError(f"{source}: expected an array `images` of uint8 (N, H, W, C), got {got}")
     if images.shape[-1] not in (1, 3) and images.shape[1] in (1, 3):
         images = images.transpose(0, 2, 3, 1)
     labels = arrays.get("labels", arrays.get("arr_1"))
+    if labels is not None and labels.dtype.kind not in "iu":
+        raise DataError(f"{source}: expected integer labels, got {labels.dtype}")
     return DataSet(_scaled(images), None if labels is None else torch.from_numpy(labels.astype(np.int64)), source)
 
 

@@ -24,6 +24,7 @@ from ..errors import ConfigError, DataError, ModelError
 from . import noise as noise_module
 from .data import DataSet, load_data
 from .denoiser import Denoiser
+from .identity import identity
 from .levels import log_snr_levels
 from .models import load_model
 from .noise import Noise
@@ -33,7 +34,7 @@ from .records import CellRecord, Kind, ModelRecord, RunRecord, Status
 from .samplers import GRIDS, Grid, sample, solver
 from .samplers.grids import finite_range
 from .scoring import Scorer, to_uint8
-from .store import CellResult, Run, Store, Writer
+from .store import CellResult, Run, Writer
 from .suite import Sampling, Suite, seed_range
 
 Progress = Callable[[int], None]
@@ -149,10 +150,12 @@ def execute(plan: Plan, root: Path, watcher: Watcher | None = None) -> Run:
     the partial run stays, to be resumed.
     """
     watcher = watcher or Silent()
-    if (root / plan.run_id / "run.json").is_file():
-        return Store(root).find(str(root / plan.run_id))
-    writer = Writer(root, plan.run_id)
-    created = _now()
+    with Writer(root, plan.run_id) as writer:
+        return writer.whole() or _finish(plan, writer, watcher)
+
+
+def _finish(plan: Plan, writer: Writer, watcher: Watcher) -> Run:
+    created = writer.created() or _now()
     done: dict[str, CellRecord] = {}
     failures: list[str] = []
 
@@ -231,7 +234,7 @@ def _probe(plan: Plan, cell: Cell, progress: Progress) -> tuple[dict[str, pd.Dat
     return {"evaluations": rows, "levels": denoising_error.levels(rows, denoiser, plan.sigmas)}, None
 
 
-def _sample(plan: Plan, cell: Cell, progress: Progress) -> tuple[dict[str, pd.DataFrame], np.ndarray]:
+def _sample(plan: Plan, cell: Cell, progress: Progress) -> tuple[dict[str, pd.DataFrame], np.ndarray | None]:
     sampling = plan.suite.sampling
     assert sampling is not None
     assert cell.sampler is not None
@@ -253,7 +256,7 @@ def _sample(plan: Plan, cell: Cell, progress: Progress) -> tuple[dict[str, pd.Da
     )
     images = to_uint8(samples.images, (-1.0, 1.0))
     outside = samples.images.abs() > 1.0
-    kept = min(sampling.thumbnails, len(ids))
+    kept = min(sampling.thumbnails, len(ids)) if len(denoiser.event_shape) == 3 else 0
     setting: dict[str, Any] = {"model": cell.model, "sampler": cell.sampler, "steps": cell.steps, "grid": cell.grid}
     rows = pd.DataFrame(
         {
@@ -266,10 +269,11 @@ def _sample(plan: Plan, cell: Cell, progress: Progress) -> tuple[dict[str, pd.Da
         }
     )
     tables = {"samples": rows}
+    thumbnails = images[:kept].permute(0, 2, 3, 1).contiguous().numpy() if kept else None
     if plan.scorer is not None:
         scores = pd.DataFrame([vars(score) for score in plan.scorer.scores(images)])
         tables["metrics"] = scores.assign(**setting, evaluations=samples.evaluations)
-    return tables, images[:kept].permute(0, 2, 3, 1).contiguous().numpy()
+    return tables, thumbnails
 
 
 def class_labels(denoiser: Denoiser, sample_ids: Tensor) -> Tensor | None:
@@ -287,12 +291,10 @@ def _cells(
     environment: dict[str, str],
     limit: int | None,
 ) -> list[Cell]:
-    stack = {name: environment[name] for name in ("torch", "device", "sigmascope")}
+    stack = {name: environment[name] for name in ("torch", "diffusers", "sigmascope", "device", "device_name")}
     cells = []
     for name, denoiser in denoisers.items():
-        traits = denoiser.traits
-        model = [name, traits.spec, traits.fingerprint, denoiser.parameterization.name, repr(denoiser.schedule)]
-        common = [model, sorted(traits.declaration.items()), fingerprint, stack, suite.micro_batch]
+        common = [name, identity(denoiser), fingerprint, stack, suite.micro_batch]
         if suite.probes.denoising_error is not None:
             title = f"{name} · denoising error at {len(sigmas)} levels"
             count = len(sigmas) * suite.probes.denoising_error.draws * len(data.images)
@@ -305,7 +307,7 @@ def _cells(
             for steps in suite.sampling.steps:
                 for grid in grids:
                     title = f"{name} · {sampler}, {steps} steps" + (f", {grid}" if len(grids) > 1 else "")
-                    per_sample = _evaluations_per_sample(denoiser, sampler, steps, grid)
+                    per_sample = _evaluations_per_sample(title, denoiser, sampler, steps, grid)
                     settings = [common, sampler, steps, grid, suite.sampling.metrics, suite.sampling.thumbnails]
                     cells.append(
                         Cell("sample", name, title, _hash(settings)[:16], per_sample * samples, sampler, steps, grid)
@@ -317,11 +319,13 @@ def _grid(name: str) -> Grid | None:
     return None if name == NATIVE else GRIDS[name]
 
 
-def _evaluations_per_sample(denoiser: Denoiser, sampler: str, steps: int, grid: str) -> int:
+def _evaluations_per_sample(title: str, denoiser: Denoiser, sampler: str, steps: int, grid: str) -> int:
     """How often the network is asked for one sample; also finds out early that a sampler can't do these steps."""
     method = solver(sampler)
-    sigmas = method.levels(denoiser, _grid(grid), steps)
-    return method.evaluations(sigmas)
+    try:
+        return method.evaluations(method.levels(denoiser, _grid(grid), steps))
+    except ConfigError as error:
+        raise ConfigError(f"{title}: {error}") from error
 
 
 def _levels(suite: Suite, denoisers: dict[str, Denoiser]) -> Tensor:

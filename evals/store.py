@@ -25,6 +25,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from filelock import FileLock, Timeout
 from PIL import Image
 from pydantic import ValidationError
 
@@ -33,6 +34,8 @@ from .records import SCHEMA_VERSION, TABLES, CellRecord, RunRecord
 
 PARTIAL = ".partial"
 _SHEET_COLUMNS = 16
+TILE = 256
+"""Pixels a side that a thumbnail has at most."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +143,10 @@ class Store:
     def scan(self) -> tuple[list[Run], list[str]]:
         """Every readable run, newest first, and what is wrong with the others. A folder without run.json is no run."""
         runs, problems = [], []
-        for path in sorted(self.root.glob("*/run.json")):
+        for path in sorted(self.root.glob("[!.]*/run.json")):
+            whole = path.parent.with_name(path.parent.name.removesuffix(PARTIAL))
+            if whole != path.parent and (whole / "run.json").is_file():
+                continue  # finished, and killed before the partial folder was dropped
             run = Run(path.parent)
             try:
                 run.record  # noqa: B018
@@ -155,9 +161,9 @@ class Store:
 
         Raises ConfigError listing what there is.
         """
-        reference, _, model = reference.partition(":")
-        run = self._find(reference)
-        return run.select(model) if model else run
+        name, _, model = ("", "", "") if (Path(reference) / "run.json").is_file() else reference.rpartition(":")
+        run = self._find(name or reference)
+        return run.select(model) if name else run
 
     def pair(self, baseline: str, candidate: str) -> list[Run]:
         """The runs that hold a baseline and a candidate: one run, narrowed to the two, when both are in it."""
@@ -185,22 +191,53 @@ class Store:
 
 
 class Writer:
-    """Writes one run: cells as they finish, then the whole. Every appearance on disk is one rename."""
+    """Writes one run: cells as they finish, then the whole. Every appearance on disk is one rename.
+
+    A context: one session at a time works on a run, and what a killed one left half-done is swept away.
+    """
 
     def __init__(self, root: Path, run_id: str) -> None:
-        self.final = root / run_id
+        self.root, self.final = root, root / run_id
         self.partial = root / (run_id + PARTIAL)
+        self._lock = FileLock(root / f".{run_id}.lock", timeout=0)
+
+    def __enter__(self) -> Writer:
         try:
-            (self.partial / "cells").mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=self.partial):
-                pass
+            self.root.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire()
+            for left in self.root.glob(f".{self.final.name}.*/"):
+                shutil.rmtree(left)
+            if self.whole():
+                shutil.rmtree(self.partial, ignore_errors=True)
+            else:
+                (self.partial / "cells").mkdir(parents=True, exist_ok=True)
+        except Timeout as error:
+            raise StoreError(f"{self.final.name}: another session is at work on this run in {self.root}") from error
         except OSError as error:
-            raise StoreError(f"{root}: expected a folder that can be written, got: {error}") from error
+            raise StoreError(f"{self.root}: expected a folder that can be written, got: {error}") from error
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._lock.release()
+        self.root.joinpath(f".{self.final.name}.lock").unlink(missing_ok=True)
+
+    def whole(self) -> Run | None:
+        """The finished run, if an earlier session finished it."""
+        return Run(self.final) if (self.final / "run.json").is_file() else None
+
+    def created(self) -> str | None:
+        """When an earlier session began the run."""
+        path = self.partial / "run.json"
+        return _read_record(path).created if path.is_file() else None
 
     def finished(self, key: str) -> CellRecord | None:
         """The record of a cell finished by an earlier session, or None."""
         path = self.partial / "cells" / key / "cell.json"
-        return CellRecord.model_validate_json(path.read_text()) if path.is_file() else None
+        try:
+            return CellRecord.model_validate_json(path.read_text()) if path.is_file() else None
+        except ValidationError:
+            shutil.rmtree(path.parent)  # damaged, by a power cut say: measured again
+            return None
 
     def write_cell(self, result: CellResult) -> None:
         with _appearing(self.partial / "cells" / result.record.key) as folder:
@@ -236,7 +273,8 @@ class Writer:
 
 
 def save_sheet(tiles: np.ndarray, path: Path) -> None:
-    """`(N, H, W, C)` uint8 -> one lossless WebP, sixteen tiles a row."""
+    """`(N, H, W, C)` uint8 -> one lossless WebP, sixteen tiles a row, each reduced to at most TILE pixels a side."""
+    tiles = np.stack([_reduced(tile) for tile in tiles])
     count, height, width, channels = tiles.shape
     rows = -(-count // _SHEET_COLUMNS)
     sheet = np.zeros((rows * height, min(count, _SHEET_COLUMNS) * width, channels), np.uint8)
@@ -246,8 +284,22 @@ def save_sheet(tiles: np.ndarray, path: Path) -> None:
     Image.fromarray(sheet.squeeze(-1) if channels == 1 else sheet).save(path, lossless=True)
 
 
+def _reduction(height: int, width: int) -> int:
+    return -(-max(height, width) // TILE)
+
+
+def _reduced(tile: np.ndarray) -> np.ndarray:
+    """Averaged over squares of pixels until it is at most TILE a side."""
+    factor = _reduction(*tile.shape[:2])
+    if factor == 1:
+        return tile
+    image = Image.fromarray(tile.squeeze(-1) if tile.shape[-1] == 1 else tile).reduce(factor)
+    return np.asarray(image).reshape(image.height, image.width, -1)
+
+
 def _tiles(path: Path, shape: tuple[int, int], indices: pd.Series) -> Iterator[np.ndarray]:
-    height, width = shape
+    factor = _reduction(*shape)
+    height, width = (-(-side // factor) for side in shape)
     with Image.open(path) as image:
         sheet = np.asarray(image.convert("RGB"))
     for index in indices:

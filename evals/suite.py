@@ -35,6 +35,16 @@ def _checked_sampler(name: str) -> str:
     return name
 
 
+MOST_SAMPLES = 10_000_000
+
+
+def _distinct(names: list[Any]) -> list[Any]:
+    repeated = sorted({str(name) for name in names if names.count(name) > 1})
+    if repeated:
+        raise ValueError(f"expected distinct entries, got {', '.join(repeated)} more than once")
+    return names
+
+
 def _checked_seeds(text: str) -> str:
     seed_range(text)
     return text
@@ -42,9 +52,9 @@ def _checked_seeds(text: str) -> str:
 
 def seed_range(text: str) -> range:
     """ "0-255" -> range(0, 256), a single "7" -> range(7, 8)."""
-    match = re.fullmatch(r"(\d+)(?:-(\d+))?", text.strip())
-    if not match or int(match[2] or match[1]) < int(match[1]):
-        raise ConfigError(f"seeds: expected FIRST-LAST such as '0-255', got {text!r}")
+    match = re.fullmatch(r"(\d{1,18})(?:-(\d{1,18}))?", text.strip())
+    if not match or not 0 <= int(match[2] or match[1]) - int(match[1]) < MOST_SAMPLES:
+        raise ConfigError(f"seeds: expected FIRST-LAST such as '0-255', at most {MOST_SAMPLES:,} ids, got {text!r}")
     return range(int(match[1]), int(match[2] or match[1]) + 1)
 
 
@@ -84,14 +94,14 @@ class Probes(_Strict):
 class Sampling(_Strict):
     """Every model x sampler x step count x grid makes samples from the same seeds."""
 
-    samplers: Annotated[list[Sampler], Field(min_length=1)]
-    steps: Annotated[list[Count], Field(min_length=1)]
-    grids: Annotated[list[GridName], Field(min_length=1)] = ["karras"]
+    samplers: Annotated[list[Sampler], Field(min_length=1), AfterValidator(_distinct)]
+    steps: Annotated[list[Count], Field(min_length=1), AfterValidator(_distinct)]
+    grids: Annotated[list[GridName], Field(min_length=1), AfterValidator(_distinct)] = ["karras"]
     seeds: Seeds = "0-255"
     """Sample ids, first and last; each sample's noise depends on its id and the run's seed alone."""
-    thumbnails: Annotated[int, Field(ge=0, le=1024)] = 64
+    thumbnails: Annotated[int, Field(ge=0, le=512)] = 64
     """Samples kept as images, the first ids."""
-    metrics: list[MetricName] = ["frechet_distance"]
+    metrics: Annotated[list[MetricName], AfterValidator(_distinct)] = ["frechet_distance"]
     features: FeatureName = "inception"
     """The network whose features the metrics compare."""
 
@@ -121,6 +131,8 @@ class Suite(_Strict):
             raise ValueError(f"baseline: expected one of {', '.join(names)}, got {self.baseline!r}")
         if self.probes.denoising_error is None and self.sampling is None:
             raise ValueError("expected [probes.denoising_error] or [sampling]: there is nothing to run")
+        if self.sampling and self.sampling.metrics and len(seed_range(self.sampling.seeds)) < 2:
+            raise ValueError(f"sampling.seeds: metrics need at least two samples, got {self.sampling.seeds!r}")
         error = self.probes.denoising_error
         if error and error.sigma_min and error.sigma_max and error.sigma_min >= error.sigma_max:
             raise ValueError(f"probes: expected sigma_min < sigma_max, got {error.sigma_min} and {error.sigma_max}")

@@ -95,7 +95,7 @@ def read_policy(path: Path) -> Policy:
     """A policy from a TOML file. Raises ConfigError that names the file and every offending key."""
     try:
         return Policy.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"policy {path}: {error}") from error
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())

@@ -47,13 +47,26 @@ class DiffusersScheduler(Solver):
             raise ConfigError(f"unknown diffusers scheduler {name!r}; expected a class such as DDIMScheduler")
         self.name, self.options = name, dict(options or {})
         self.kind: Any = kind
+        asked = [
+            p.name for p in inspect.signature(kind.step).parameters.values() if p.default is inspect.Parameter.empty
+        ]
+        if asked[1:] != ["model_output", "timestep", "sample"]:
+            raise ConfigError(
+                f"{name}: expected a scheduler whose step needs (model_output, timestep, sample), got {asked[1:]}"
+            )
+        if name == "DPMSolverSDEScheduler":
+            raise ConfigError(f"{name} draws its own noise, which no seed of ours reaches; it is not supported")
         self._takes_generator = "generator" in inspect.signature(kind.step).parameters
         self.stochastic = self._takes_generator
 
     def levels(self, denoiser: Denoiser, grid: Grid | None, steps: int) -> Tensor:
         """The scheduler's own levels; `grid` is not used."""
         scheduler = self._scheduler(denoiser, steps)
-        sigmas = [self._level(scheduler, index).sigma for index in range(len(scheduler.timesteps))]
+        levels = [self._level(scheduler, index) for index in range(len(scheduler.timesteps))]
+        for level in levels:
+            self._same_level(denoiser, scheduler, level)  # refused here, not in the middle of sampling
+        self._expects(scheduler)
+        sigmas = [level.sigma for level in levels]
         return torch.stack([*sigmas, torch.zeros((), dtype=torch.float64)])
 
     def init(self, denoiser: Denoiser, sigmas: Tensor, steps: int, noise: Tensor) -> State:
