@@ -130,9 +130,10 @@ def compare(
 ) -> None:
     """Compare two models, in pairs: at which noise levels and in which metrics do they differ, and how surely."""
     from .evals.store import Store
-    from .reports.files import write_report
+    from .reports.files import check_outputs, write_report
     from .reports.report import assemble
 
+    check_outputs(output or [])
     runs = Store(runs_folder).pair(base, candidate)
     report = assemble(runs)
     print_report(report)
@@ -149,9 +150,10 @@ def gate(
 ) -> None:
     """Judge a candidate by a policy. Exit code 0 pass, 1 regression, 4 inconclusive, 5 incomparable."""
     from .evals.store import Store
-    from .reports.files import write_report
+    from .reports.files import check_outputs, write_report
     from .reports.policy import read_policy
 
+    check_outputs(output or [])
     runs = Store(runs_folder).pair(baseline, candidate)
     found, verdict = _judge(runs, read_policy(policy))
     command = f"sigmascope gate {candidate} --baseline {baseline} --policy {policy} --runs {runs_folder}"
@@ -169,9 +171,10 @@ def report(
 ) -> None:
     """Write runs up as one self-contained file."""
     from .evals.store import Store
-    from .reports.files import write_report
+    from .reports.files import check_outputs, write_report
     from .reports.report import assemble
 
+    check_outputs([output])
     found = [Store(runs_folder).find(reference) for reference in runs]
     write_report([output], assemble(found))
 
@@ -267,7 +270,9 @@ def main() -> None:
     try:
         code = command(standalone_mode=False, auto_envvar_prefix="SIGMASCOPE") or 0
         sys.stdout.flush()
-    except SystemExit as stop:  # ours are typer.Exit: this one came from a library or from a model's code
+    except SystemExit as stop:  # ours are typer.Exit; this came from a library, for a closed pipe, or from a model
+        SystemExit
+    ) as stop:  # ours are typer.Exit; this one came from a library, for a closed pipe, or a model's code
         err.print(f"[bold red]error:[/] stopped by a call of exit({escape(str(stop.code))})")
         sys.exit(3)
     except SigmascopeError as error:
@@ -349,7 +354,10 @@ def _judge(runs: list[Run], policy: Policy) -> tuple[Report, Verdict]:
     from .reports.report import assemble
 
     report = assemble(runs, settings=policy.settings())
-    if report.refused:
+    unfinished = [run for run in runs if run.record.status != "complete"]
+    if unfinished:
+        verdict = incomparable(f"run {unfinished[0].id} is {unfinished[0].record.status}: expected complete runs")
+    elif report.refused:
         verdict = incomparable(report.refused[0].reason)
     else:
         home = report.tables.models.set_index("label")["run"]

@@ -74,9 +74,9 @@ def print_report(report: Report) -> None:
 
 
 def print_verdict(verdict: Verdict) -> None:
-    table = Table("candidate", "metric", "rule", "verdict", "evidence")
+    """Lines, not a table: a narrow log must not cut the evidence."""
     for check in verdict.checks:
-        cells = (check.model, check.metric, check.rule, check.outcome.value, check.evidence)
-        table.add_row(*map(escape, cells))
-    out.print(table)
+        named = " ".join(part for part in (check.model, check.metric, check.rule) if part)
+        line = f"{check.outcome.value:>12}  {named}{': ' if named else ''}{check.evidence}"
+        out.print(line, markup=False, highlight=False, soft_wrap=True)
     out.print(f"{verdict.outcome.value} (exit code {verdict.exit_code})", style="bold", highlight=False)

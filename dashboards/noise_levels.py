@@ -48,7 +48,7 @@ def worst(view: View) -> tuple[str, int] | None:
     """The model and level of the largest ratio to the baseline."""
     tops = []
     for comparison in view.report.comparisons:
-        top = comparison.levels.nlargest(1, "ratio")
+        top = comparison.levels.sort_values("ratio", ascending=False).head(1)
         tops += [
             (ratio, comparison.candidate, int(level)) for ratio, level in zip(top["ratio"], top["level"], strict=True)
         ]

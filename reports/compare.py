@@ -75,9 +75,20 @@ class Incomparable:
     reason: str
 
 
+NO_LEVELS = pd.DataFrame(
+    columns=[
+        "level", "sigma", "ratio", "low", "high", "band_low", "band_high", "images", "verdict", "change",
+    ]
+)  # fmt: skip
+
+
 def compare(tables: Tables, baseline: str, candidate: str, settings: Settings = DEFAULT) -> Comparison:
-    """Compare two models of joined tables. Raises IncomparableError, naming the field, where their protocols differ."""
-    levels = compare_levels(tables.evaluations, baseline, candidate, settings)
+    """Compare two models of joined tables. Raises IncomparableError, naming the field, where their protocols differ.
+
+    Where neither was asked at any noise level the comparison has no levels, and its metrics alone.
+    """
+    asked = tables.evaluations["model"].isin((baseline, candidate)).any()
+    levels = compare_levels(tables.evaluations, baseline, candidate, settings) if asked else NO_LEVELS
     metrics = compare_metrics(tables.metrics, baseline, candidate)
     return Comparison(baseline, candidate, settings, levels, find_bands(levels, candidate), metrics)
 
@@ -131,7 +142,8 @@ def compare_levels(
     evaluations: the `evaluations` table. Returns a row per level: level, sigma, ratio, low, high (this level alone),
     band_low, band_high (all levels at once, max-T), images; verdict against the margin ("fail": worse for sure, by the
     bound over all levels, and not shown to be within the margin; "pass": shown to be within it; else "inconclusive");
-    change ("worse" where the verdict is "fail", "better" where it would be with the models exchanged, else "same").
+    change ("worse" where the verdict is "fail", "better" where the ratio is lower for sure, by the
+    two-sided bound over all levels, and not shown to be within the margin, else "same").
     Raises IncomparableError where the two were not measured at the same levels on the same images and draws.
     """
     ours, theirs = (_errors(evaluations, model) for model in (baseline, candidate))

@@ -16,9 +16,7 @@ def write_report(paths: Sequence[Path], report: Report, verdict: Verdict | None 
 
     Raises ConfigError for another file name before anything is written, StoreError for a place that can not be written.
     """
-    for path in paths:
-        if path.suffix not in (".html", ".md", ".json"):
-            raise ConfigError(f"output: expected a file ending in .html, .md or .json, got {str(path)!r}")
+    check_outputs(paths)
     for path in paths:
         if path.suffix == ".html":
             text = html.page(report)
@@ -31,4 +29,14 @@ def write_report(paths: Sequence[Path], report: Report, verdict: Verdict | None 
             fresh.write_text(text, encoding="utf-8")
             fresh.replace(path)
         except OSError as error:
+            fresh.unlink(missing_ok=True)
             raise StoreError(f"{path}: can't be written: {error}") from error
+
+
+def check_outputs(paths: Sequence[Path]) -> None:
+    """Raises ConfigError for a file name of no known format or in no folder: before work whose result would be lost."""
+    for path in paths:
+        if path.suffix not in (".html", ".md", ".json"):
+            raise ConfigError(f"output: expected a file ending in .html, .md or .json, got {str(path)!r}")
+        if not path.parent.is_dir() or path.is_dir():
+            raise ConfigError(f"output: expected a file in an existing folder, got {str(path)!r}")

@@ -40,7 +40,7 @@ def findings(comparisons: Sequence[Comparison], refused: Sequence[Incomparable] 
     for comparison in comparisons:
         found += [_band(comparison, band) for band in comparison.bands]
         found += _metrics(comparison)
-        if not any(band.ratio > 1 for band in comparison.bands):
+        if len(comparison.levels) and not any(band.ratio > 1 for band in comparison.bands):
             found.append(_quiet(comparison))
     return sorted(found, key=lambda finding: (ORDER.index(finding.kind), -finding.weight))
 

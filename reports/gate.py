@@ -90,6 +90,8 @@ def _check(rule: Rule, comparison: Comparison) -> Check:
 
 def _denoising_error(comparison: Comparison) -> tuple[Outcome, str]:
     verdicts = comparison.levels["verdict"]
+    if verdicts.empty:
+        return Outcome.INCOMPARABLE, "not measured: neither model was asked at any noise level"
     margin = percent(1 + comparison.settings.margin, signed=False)
     if (verdicts == "fail").any():
         return Outcome.FAIL, band_sentence(comparison, comparison.bands[0])

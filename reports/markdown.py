@@ -77,6 +77,8 @@ def _checks(verdict: Verdict) -> str:
 
 def _levels(comparison: Comparison) -> str:
     levels = comparison.levels
+    if levels.empty:
+        return "No noise level was measured."
     worse = [max(math.log(ratio), 0.0) for ratio in levels["ratio"]]
     ends = f"σ {number(levels['sigma'].min(), 2)} {code(sparkline(worse))} {number(levels['sigma'].max(), 2)}"
     span = f"how much higher the denoising error is, up to {percent(math.exp(max(worse)))}"

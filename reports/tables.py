@@ -140,7 +140,9 @@ def overview(tables: Tables, comparisons: Sequence[Comparison]) -> pd.DataFrame:
         itself = {"measure": WORST_LEVEL, "better": "lower", "value": 1.0, "where": "the baseline"}
         rows.append({"model": tables.baseline, **itself})
     for comparison in comparisons:
-        worst = comparison.levels.nlargest(1, "ratio").iloc[0]
+        if comparison.levels.empty:
+            continue
+        worst = comparison.levels.loc[comparison.levels["ratio"].astype(float).idxmax()]
         rows.append(
             {
                 "model": comparison.candidate, "measure": WORST_LEVEL, "better": "lower", "value": worst["ratio"],

@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -142,3 +143,13 @@ def test_validate_and_doctor(invoke: Invoke, tmp_path: Path) -> None:
     found = invoke("doctor")
     assert found.code == 0
     assert "torch" in found.out
+
+
+def test_a_factory_that_exits_and_a_closed_pipe_are_never_exit_code_1(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "exits.py").write_text("import sys\ndef make():\n    sys.exit(1)\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert invoke("run", suite(tmp_path), "--model", "exits=python:exits:make").code == 3
+    command = f"set -o pipefail; {sys.executable} -m sigmascope list samplers --json | true"
+    assert subprocess.run(["bash", "-c", command], check=False, capture_output=True).returncode in (0, 3)

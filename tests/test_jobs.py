@@ -1,6 +1,7 @@
 """The jobs people come for, on real trained models, through the command line."""
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -151,3 +152,36 @@ def test_a_gpu_agrees_with_the_cpu_within_rounding(folder: Path) -> None:
         assert invoke("run", str(folder / "suite.toml"), "--out", runs, "--device", device, *few) == 0
         errors.append(Store(runs).find("latest").table("evaluations")["error"].to_numpy())
     np.testing.assert_allclose(errors[0], errors[1], rtol=1e-4)
+
+
+def test_samples_alone_can_be_compared_and_gated(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A suite without probes: its metrics are judged, and a rule about noise levels is incomparable, never a pass."""
+    text = SUITE.split("[probes")[0].replace("limit = 120", "limit = 80")
+    sampling = '[sampling]\nsamplers = ["euler"]\nsteps = [3]\nseeds = "0-79"\nfeatures = "digits"\n'
+    (folder / "samples.toml").write_text(text + sampling)
+    runs, outputs = str(folder / "samples"), [str(folder / f"samples{suffix}") for suffix in (".html", ".md", ".json")]
+    models = ["--model", "eps", "--model", "again"]
+    assert invoke("run", str(folder / "samples.toml"), "--out", runs, *models, "--display", "none") == 0
+    flags = [flag for path in outputs for flag in ("-o", path)]
+    assert invoke("compare", "latest:eps", "latest:again", "--runs", runs, *flags) == 0
+    common = ["--baseline", "latest:eps", "--runs", runs, "--policy"]
+    assert invoke("gate", "latest:again", *common, str(folder / "gate.toml")) == 5
+    (folder / "ceiling.toml").write_text(
+        'schema = 1\n[[gate]]\nmetric = "Fréchet distance (digits)"\nrule = "ceiling"\nmax = 1000\n'
+    )
+    assert invoke("gate", "latest:again", *common, str(folder / "ceiling.toml")) == 0
+
+
+def test_an_unfinished_run_never_passes(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = Store(folder / "runs").find("latest").folder
+    shutil.copytree(whole, tmp_path / whole.name)
+    record = json.loads((whole / "run.json").read_text())
+    (tmp_path / whole.name / "run.json").write_text(json.dumps({**record, "status": "failed"}))
+    policy = ["--policy", str(folder / "gate.toml"), "--runs", str(tmp_path)]
+    assert invoke("gate", "latest:again", "--baseline", "latest:eps", *policy) == 5
+    assert "is failed: expected complete runs" in capsys.readouterr().out
+
+
+def test_an_output_that_cannot_be_written_is_told_before_the_verdict(folder: Path) -> None:
+    assert gate(folder, "latest:regressed", "latest:eps", "-o", str(folder / "nowhere" / "x.md")) == 2
+    assert gate(folder, "latest:regressed", "latest:eps", "-o", str(folder / "x.pdf")) == 2

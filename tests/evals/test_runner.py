@@ -1,6 +1,9 @@
 """The harness: what decides a result and what must not, resuming after a kill, refusing before expensive work."""
 
+import importlib
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,12 +13,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from safetensors.torch import load_file, save_file
 from sigmascope.errors import ConfigError, DataError, LoadError, ModelError, StoreError
 from sigmascope.evals.noise import Noise
 from sigmascope.evals.records import TABLES
 from sigmascope.evals.runner import estimate, execute, prepare
-from sigmascope.evals.store import Run, Store
+from sigmascope.evals.store import Run, Store, Writer
 from sigmascope.evals.suite import read_suite
+from sigmascope.fixtures import digits
 
 HERE = Path(__file__).parent
 SUITE = """
@@ -144,6 +149,7 @@ import os, signal, sys
 from pathlib import Path
 from sigmascope.evals.runner import prepare, execute
 from sigmascope.evals.suite import read_suite
+from sigmascope.fixtures import digits
 
 class Killer:
     cells = 0
@@ -174,6 +180,81 @@ def test_kill_nine_then_resume_gives_the_same_results(tmp_path: Path) -> None:
     assert sum(denoiser.evaluations for denoiser in plan.denoisers.values()) == plan.evaluations - finished
     assert_same_results(resumed, execute(plan_of(tmp_path), tmp_path / "whole"))
     assert [path.name for path in (tmp_path / "killed").iterdir()] == [resumed.id]
+
+
+AT_THE_END = """
+import os, signal, sys, shutil
+from pathlib import Path
+from sigmascope.evals import store
+from sigmascope.evals.runner import prepare, execute
+from sigmascope.evals.suite import read_suite
+from sigmascope.fixtures import digits
+
+def die(*arguments, **options):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+folder, window = Path(sys.argv[1]), sys.argv[2]
+plan = prepare(read_suite(folder / "suite.toml"), folder)
+replace = os.replace
+if window == "before":  # gathered, not yet renamed
+    store.os.replace = lambda here, there: die() if Path(there).name == plan.run_id else replace(here, there)
+else:  # renamed, the partial folder still there
+    store.shutil.rmtree = lambda path, **options: die() if str(path).endswith(".partial") else None
+execute(plan, folder / "killed")
+"""
+
+
+@pytest.mark.parametrize("window", ["before", "after"])
+def test_killed_while_finishing_leaves_one_run_and_no_litter(tmp_path: Path, window: str) -> None:
+    write(tmp_path)
+    environment = {**os.environ, "PYTHONPATH": str(HERE), "OMP_NUM_THREADS": "1"}
+    arguments = [sys.executable, "-c", AT_THE_END, str(tmp_path), window]
+    assert subprocess.run(arguments, env=environment, check=False).returncode == -signal.SIGKILL
+    (found,) = Store(tmp_path / "killed").runs()
+    assert found.record.status == ("partial" if window == "before" else "complete")
+    run = execute(plan_of(tmp_path), tmp_path / "killed")
+    assert [path.name for path in (tmp_path / "killed").iterdir()] == [run.id]
+    assert run.record.created == found.record.created
+
+
+def test_two_sessions_do_not_work_on_one_run(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path)
+    with Writer(tmp_path, plan.run_id), pytest.raises(StoreError, match="another session is at work"):
+        execute(plan, tmp_path)
+
+
+@pytest.mark.parametrize("change", ["weights", "table", "config", "wrapped"])
+def test_a_changed_model_is_another_run(tmp_path: Path, change: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Same suite, same spec: only what the spec leads to has changed."""
+    if change == "wrapped":
+        before = plan_of(tmp_path).run_id
+        toy = importlib.import_module("toy")
+        monkeypatch.setattr(toy, "other", toy.gaussian)
+        assert plan_of(tmp_path).run_id != before
+        return
+    source = Path(digits.__file__).parent / "models" / "digits-eps"
+    folder = tmp_path / "model"
+    shutil.copytree(source, folder)
+    text = (
+        SUITE.split("[probes")[0].replace("python:toy:data", "python:sigmascope.fixtures.digits:heldout")
+        + '[sampling]\nsamplers = ["euler"]\nsteps = [2]\nseeds = "0-3"\nmetrics = []\n'
+    )
+    text = text.replace("python:toy:toy", "diffusers:model").replace("python:toy:other", "diffusers:model")
+    before = plan_of(tmp_path, text, limit=4).run_id
+    assert plan_of(tmp_path, text, limit=4).run_id == before
+    if change == "weights":
+        path = folder / "unet" / "diffusion_pytorch_model.safetensors"
+        tensors = load_file(path)
+        name = next(iter(tensors))
+        save_file({**tensors, name: tensors[name] + 1e-3}, path)
+    else:
+        path, key, value = (
+            (folder / "scheduler" / "scheduler_config.json", "beta_end", 0.012)
+            if change == "table"
+            else (folder / "unet" / "config.json", "norm_eps", 0.5)
+        )
+        path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
+    assert plan_of(tmp_path, text, limit=4).run_id != before
 
 
 def test_a_model_that_returns_nan_fails_its_cells_and_spares_the_others(tmp_path: Path) -> None:

@@ -99,3 +99,12 @@ def test_a_run_of_every_released_schema_is_read() -> None:
         "metrics": (0, 12),
     }
     assert run.images("toy", "heun", 3, "karras")[2].shape == (4, 4, 3)
+
+
+def test_large_thumbnails_are_reduced_to_what_a_sheet_can_hold(tmp_path: Path) -> None:
+    """Tiles of a constant are the same constant after averaging, wherever they lie in the sheet."""
+    tiles = np.broadcast_to(np.arange(40, dtype=np.uint8)[:, None, None, None], (40, 600, 520, 3))
+    save_sheet(tiles, tmp_path / "sheet.webp")
+    back = list(_tiles(tmp_path / "sheet.webp", (600, 520), pd.Series(range(40))))
+    assert {tile.shape for tile in back} == {(200, 174, 3)}
+    assert [int(tile.max()) for tile in back] == [int(tile.min()) for tile in back] == list(range(40))
