@@ -271,8 +271,6 @@ def main() -> None:
         code = command(standalone_mode=False, auto_envvar_prefix="SIGMASCOPE") or 0
         sys.stdout.flush()
     except SystemExit as stop:  # ours are typer.Exit; this came from a library, for a closed pipe, or from a model
-        SystemExit
-    ) as stop:  # ours are typer.Exit; this one came from a library, for a closed pipe, or a model's code
         err.print(f"[bold red]error:[/] stopped by a call of exit({escape(str(stop.code))})")
         sys.exit(3)
     except SigmascopeError as error:

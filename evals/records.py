@@ -28,10 +28,10 @@ TABLES: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Columns of a run's Parquet tables, one row each of:
 
-levels       one model at one noise level: denoising error with its 95% interval, in x0 units (mean square per
-dimension) evaluations  one network evaluation of the denoising error: one image, level and noise draw
-samples      one generated sample; `clipped` is its share of values outside the data range, `tile` its place in the
-sheet metrics      one number about the samples of one model, sampler, step count and grid
+- levels: one model at one noise level: denoising error with its 95% interval, mean square per dimension in x0 units
+- evaluations: one network evaluation of the denoising error: one image, level and noise draw
+- samples: one generated sample; `clipped` is its share of values out of range, `tile` its place in the sheet
+- metrics: one number about the samples of one model, sampler, step count and grid
 """
 
 Kind = Literal["probe", "sample"]
