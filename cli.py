@@ -18,7 +18,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from . import __version__
+from . import __version__, cli_metrics
+from .cli_inspect import inspect
 from .errors import ConfigError, SigmascopeError
 from .terminal import Bar, Display, err, out, print_plan, print_report, print_verdict
 
@@ -262,6 +263,10 @@ def doctor() -> None:
         except SigmascopeError as error:
             table.add_row(f"features: {name}", f"[yellow]{escape(str(error))}[/]")
     out.print(table)
+
+
+cli_metrics.register(app)
+app.command()(inspect)
 
 
 def main() -> None:

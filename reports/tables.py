@@ -142,7 +142,7 @@ def overview(tables: Tables, comparisons: Sequence[Comparison]) -> pd.DataFrame:
     for comparison in comparisons:
         if comparison.levels.empty:
             continue
-        worst = comparison.levels.loc[comparison.levels["ratio"].astype(float).idxmax()]
+        worst = comparison.levels.sort_values("ratio").iloc[-1]
         rows.append(
             {
                 "model": comparison.candidate, "measure": WORST_LEVEL, "better": "lower", "value": worst["ratio"],
