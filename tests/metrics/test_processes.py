@@ -20,6 +20,18 @@ def tables() -> tuple[Tensor, Tensor]:
     return torch.randn(31, 5, generator=generator), torch.randn(24, 5, generator=generator)
 
 
+def ten_thousand() -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    return torch.randn(10_000, 8, generator=generator) + 1, torch.randn(10_000, 8, generator=generator)
+
+
+def distance(first: Tensor, second: Tensor) -> Tensor:
+    metric = FrechetDistance(8)
+    metric.update(first, real=False)
+    metric.update(second, real=True)
+    return metric.compute()[None]
+
+
 def measure(first: Tensor, second: Tensor, levels: Tensor) -> Tensor:
     """Distance, plain score, and the errors of three levels of which the last gets none."""
     frechet, score, error = FrechetDistance(5), InceptionScore(convention="plain"), DenoisingError([0.1, 1.0, 10.0])
@@ -34,7 +46,8 @@ def rank(index: int, folder: Path) -> None:
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=index, world_size=WORLD)
     first, second = tables()
     found = measure(first[index::WORLD], second[index::WORLD], torch.arange(len(second))[index::WORLD] % 2)
-    torch.save(found, folder / f"{index}.pt")
+    large = distance(*(table[index::WORLD] for table in ten_thousand()))
+    torch.save({"small": found, "large": large}, folder / f"{index}.pt")
     dist.destroy_process_group()
 
 
@@ -48,7 +61,8 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
     expected = measure(first, second, torch.arange(len(second)) % 2)
     for index in range(WORLD):
         found = torch.load(tmp_path / f"{index}.pt", weights_only=True)
-        torch.testing.assert_close(found, expected, rtol=1e-12, atol=0, equal_nan=True)
+        torch.testing.assert_close(found["small"], expected, rtol=1e-12, atol=0, equal_nan=True)
+        torch.testing.assert_close(found["large"], distance(*ten_thousand()), rtol=0, atol=1e-9)
     assert expected[:4].isfinite().all()
 
 
