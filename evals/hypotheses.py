@@ -80,7 +80,7 @@ def _clocks(denoiser: Denoiser) -> Iterator[Hypothesis]:
         yield Hypothesis(f"the time is on another scale: the network wants it {text}", made)
     for formula in ("sigma", "log(sigma)", "log(sigma)/4", "250*log(sigma)", "log_snr", "-log_snr", "t"):
         made = _with_formula(denoiser, formula)
-        yield Hypothesis(f"the time looks like {formula}, declared otherwise", made)
+        yield Hypothesis(_clock_text(denoiser, made, formula), made)
 
 
 def _ranges(denoiser: Denoiser) -> Iterator[Hypothesis]:
@@ -182,6 +182,24 @@ def _mirrored(denoiser: Denoiser) -> Denoiser:
     else:
         return _reversed(denoiser)
     return _changed(denoiser, schedule=other.rescaled(denoiser.unit))
+
+
+def _clock_text(denoiser: Denoiser, other: Denoiser, formula: str) -> str:
+    """A clock that differs by a constant is shifted; by a factor, scaled; otherwise it is another one."""
+    low, high = sorted((denoiser.schedule.first, denoiser.schedule.last))
+    times = low + (high - low) * torch.tensor([0.2, 0.8], dtype=torch.float64)
+    times = times.round() if isinstance(denoiser.schedule, Table) else times
+    level = denoiser.schedule(times).rescaled(1.0 / denoiser.unit)
+    given, wanted = denoiser.time(level).double(), other.time(level).double()
+    shift, factor = given - wanted, given / wanted
+    if bool((shift[0] - shift[1]).abs() < 1e-6 * wanted.abs().max()):
+        text = f"{abs(float(shift[0])):.4g} too {'high' if shift[0] > 0 else 'low'}"
+        return f"the time or index is shifted: what the network receives is {text}"
+    if bool((factor[0] / factor[1] - 1).abs() < 1e-6):
+        return (
+            f"the time is on another scale: the network wants {formula}, {float(1 / factor[0]):.4g} times what it gets"
+        )
+    return f"the time looks like {formula}, declared otherwise"
 
 
 def _with_formula(denoiser: Denoiser, text: str) -> Denoiser:

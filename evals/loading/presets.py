@@ -114,7 +114,7 @@ def lucidrains(diffusion: Any) -> Declaration:
         kinds = {"pred_noise": "eps", "pred_x0": "x0", "pred_v": "v"}
         size = getattr(diffusion, "image_size", None) or (diffusion.seq_length,)
         spatial = (size, size) if isinstance(size, int) else tuple(size)
-        table = {"alphas_cumprod": diffusion.alphas_cumprod.double()}
+        table = {"betas": diffusion.betas}  # its float32 alphas_cumprod has lost 1 - abar near the data
         shape = (diffusion.channels, *spatial)
         return Declaration(table, kinds[diffusion.objective], shape, "index", "model(x, t)")
     kinds = {"flow": "flow", "noise": "eps", "clean": "x0"}

@@ -1,0 +1,92 @@
+"""Peer samplers, re-derived through our harness from the same starting noise."""
+
+from __future__ import annotations
+
+import itertools
+
+import diffusers
+import k_diffusion.sampling
+import pytest
+import torch
+from sigmascope.evals.denoiser import Denoiser, wrap
+from sigmascope.evals.loading.diffusers import read_convention
+from sigmascope.evals.noise import Noise
+from sigmascope.evals.samplers import sample, solver
+from sigmascope.evals.schedules import Schedule
+from torch import Tensor
+
+TOLERANCE = 1e-4
+IDS = torch.arange(3)
+
+
+def network(x: Tensor, t: Tensor) -> Tensor:
+    """Smooth, bounded and nonlinear: differences between samplers show."""
+    return 0.3 * torch.tanh(1.5 * x.roll(1, -1) - 0.2 * x) + 0.02 * torch.sin(t.reshape(-1, 1, 1, 1) / 100.0)
+
+
+def data_like(x: Tensor, sigma: Tensor) -> Tensor:
+    gain = 1.0 / (1.0 + sigma.reshape(-1, 1, 1, 1) ** 2)
+    return gain * x + (1 - gain) * 0.3 * torch.tanh(x.roll(1, -1))
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"), [("heun", "sample_heun"), ("dpmpp_2m", "sample_dpmpp_2m"), ("euler", "sample_euler")]
+)
+def test_k_diffusion(ours: str, theirs: str) -> None:
+    denoiser = wrap(data_like, "edm(0.02, 80)", "x0", (3, 4, 4), micro_batch=4)
+    sigmas = k_diffusion.sampling.get_sigmas_karras(8, 0.02, 80.0)
+    start = Noise(0).normal(IDS, "initial", 0, (3, 4, 4)) * sigmas[0]
+    expected = getattr(k_diffusion.sampling, theirs)(data_like, start, sigmas, disable=True)
+    found = sample(denoiser, solver(ours), IDS, Noise(0), steps=8).images
+    assert (found - expected).abs().max() < TOLERANCE * expected.abs().max()
+
+
+def test_edm_heun() -> None:
+    """Algorithm 1 of EDM as its authors' loop has it: Heun, no churn, an Euler step to zero (arXiv:2206.00364)."""
+    denoiser = wrap(data_like, "edm(0.02, 80)", "x0", (3, 4, 4), micro_batch=4)
+    steps, rho = 9, 7
+    index = torch.arange(steps, dtype=torch.float64)
+    times = (80 ** (1 / rho) + index / (steps - 1) * (0.02 ** (1 / rho) - 80 ** (1 / rho))) ** rho
+    times = torch.cat((times, torch.zeros(1)))
+    x = Noise(0).normal(IDS, "initial", 0, (3, 4, 4)).double() * times[0]
+    for now, then in itertools.pairwise(times):
+        slope = (x - data_like(x, now)) / now
+        moved = x + (then - now) * slope
+        if then > 0:
+            moved = x + (then - now) * (slope + (moved - data_like(moved, then)) / then) / 2
+        x = moved
+    found = sample(denoiser, solver("heun"), IDS, Noise(0), steps=9).images
+    assert (found - x).abs().max() < TOLERANCE * x.abs().max()
+
+
+SCHEDULERS = [
+    ("DDIMScheduler", {"clip_sample": False}),
+    ("DPMSolverMultistepScheduler", {}),
+    ("EulerDiscreteScheduler", {}),
+    ("HeunDiscreteScheduler", {}),
+    ("FlowMatchEulerDiscreteScheduler", {}),
+]
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
+@pytest.mark.parametrize(("name", "options"), SCHEDULERS)
+def test_diffusers(name: str, options: dict[str, object], prediction: str) -> None:
+    flow = name.startswith("FlowMatch")
+    scheduler = getattr(diffusers, name)(**options, **({} if flow else {"prediction_type": prediction}))
+    denoiser = _declared({**scheduler.config, "_class_name": name})
+    scheduler.set_timesteps(6)
+    x = Noise(0).normal(IDS, "initial", 0, (3, 4, 4)) * float(getattr(scheduler, "init_noise_sigma", 1.0))
+    for t in scheduler.timesteps:
+        seen = x if flow else scheduler.scale_model_input(x, t)
+        x = scheduler.step(network(seen, t.expand(3)), t, x, return_dict=False)[0]
+    found = sample(denoiser, solver(f"diffusers:{name}"), IDS, Noise(0), steps=6, grid=None).images
+    assert (found - x).abs().max() < TOLERANCE * x.abs().max()
+
+
+def _declared(config: dict[str, object]) -> Denoiser:
+    from sigmascope.evals.denoiser import Traits
+
+    convention = read_convention(config)
+    assert isinstance(convention.path, (Schedule, str))
+    traits = Traits(scheduler=config)
+    return wrap(network, event_shape=(3, 4, 4), preset=convention, micro_batch=4, traits=traits)
