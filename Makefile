@@ -1,10 +1,11 @@
 # Two commands: `make demo` runs the main job on the bundled models, `make test` holds the project's promises.
 PYTHON ?= python3
 VENV ?= .venv
+ZOO ?= .venv-zoo
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test test-slow lint install train clean
+.PHONY: demo test test-slow lint install zoo train clean
 
 demo: $(VENV)/.demo-ready
 	$(BIN)/sigmascope demo
@@ -26,6 +27,9 @@ train: $(VENV)/.dev-ready   # retrain the bundled digits models: about half an h
 
 install: $(VENV)/.dev-ready
 
+zoo: $(ZOO)/.ready   # foreign models from the registry, against their own functions
+	$(ZOO)/bin/python -m pytest -q tests/zoo
+
 $(VENV)/bin/pip:
 	@echo "Creating $(VENV)"
 	$(PYTHON) -m venv $(VENV)
@@ -41,5 +45,11 @@ $(VENV)/.dev-ready: pyproject.toml constraints.txt | $(VENV)/bin/pip
 	$(BIN)/pip install --quiet --constraint constraints.txt torch --editable '.[dev]'
 	@touch $@ $(VENV)/.demo-ready
 
+$(ZOO)/.ready: pyproject.toml constraints.txt tests/zoo/requirements.txt
+	$(PYTHON) -m venv $(ZOO)
+	$(ZOO)/bin/pip install --quiet --constraint constraints.txt torch --editable '.[dev]'
+	$(ZOO)/bin/pip install --quiet --no-deps --requirement tests/zoo/requirements.txt
+	@touch $@
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(ZOO) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
