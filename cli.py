@@ -47,6 +47,7 @@ class Listing(StrEnum):
     metrics = "metrics"
     probes = "probes"
     features = "features"
+    protocols = "protocols"
 
 
 _UsageError: Any = typer.BadParameter.__base__  # typer carries its own click, and exports only the leaves
@@ -339,6 +340,7 @@ def _listing(what: Listing, folder: Path) -> list[dict[str, Any]]:
     from .evals.samplers import GRIDS, SOLVERS
     from .evals.scoring import METRICS
     from .metrics.features import FEATURE_NETWORKS
+    from .metrics.protocols import PROTOCOLS
 
     names: dict[Listing, list[str]] = {
         Listing.models: [f"{scheme}:..." for scheme in known_loaders()],
@@ -347,6 +349,7 @@ def _listing(what: Listing, folder: Path) -> list[dict[str, Any]]:
         Listing.metrics: list(METRICS),
         Listing.probes: list(PROBES),
         Listing.features: list(FEATURE_NETWORKS),
+        Listing.protocols: list(PROTOCOLS),
     }
     return [{what.value: name} for name in names[what]]
 

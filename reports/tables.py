@@ -166,8 +166,10 @@ def overview(tables: Tables, comparisons: Sequence[Comparison]) -> pd.DataFrame:
 
 WORST_LEVEL = "denoising error, worst level"
 
-_LOWER = ("fréchet", "frechet", "fid", "kid", "kernel distance", "lpips", "error")
-_HIGHER = ("inception score", "precision", "recall", "density", "coverage", "clip", "agreement", "psnr", "ssim")
+_LOWER = ("fréchet", "frechet", "fid", "fd-", "kid", "kernel distance", "cmmd", "mind", "lpips", "error")
+_HIGHER = (
+    "inception score", "precision", "recall", "density", "coverage", "clip score", "vendi", "agreement", "psnr", "ssim",
+)  # fmt: skip
 
 
 def each(frame: pd.DataFrame) -> Iterator[Any]:

@@ -132,7 +132,7 @@ def test_a_flag_has_its_environment_twin(invoke: Invoke, tmp_path: Path, monkeyp
     assert (tmp_path / "elsewhere" / listed["id"]).is_dir()
 
 
-@pytest.mark.parametrize("what", ["models", "samplers", "grids", "metrics", "probes", "features"])
+@pytest.mark.parametrize("what", ["models", "samplers", "grids", "metrics", "probes", "features", "protocols"])
 def test_list_names(invoke: Invoke, what: str) -> None:
     names = [row[what] for row in json.loads(invoke("list", what, "--json").out)]
     assert len(names) == len(set(names)) > 0
