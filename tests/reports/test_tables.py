@@ -95,7 +95,8 @@ def test_an_unknown_baseline_lists_the_choices(run: synthetic.SyntheticRun) -> N
 @pytest.mark.parametrize(
     ("metric", "direction"),
     [
-        ("FID", "lower"), ("Fréchet distance (digits)", "lower"), ("Inception score", "higher"),
+        ("FID", "lower"), ("Fréchet distance (clip)", "lower"), ("CMMD", "lower"), ("Vendi score", "higher"),
+        ("Fréchet distance (digits)", "lower"), ("Inception score", "higher"),
         ("Inception score (digits)", "higher"), ("denoising error", "lower"), ("recall", "higher"), ("oddity", ""),
     ],
 )  # fmt: skip
