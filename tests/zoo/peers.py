@@ -99,7 +99,7 @@ def lucidrains_learned_variance() -> Animal:
 
     torch.manual_seed(0)
     network = Unet(16, dim_mults=(1, 2), learned_variance=True, flash_attn=False)
-    diffusion = awake(LearnedGaussianDiffusion(network, image_size=8, timesteps=100))
+    diffusion = awake(LearnedGaussianDiffusion(network, image_size=8, timesteps=100, objective="pred_noise"))
     return Animal(
         wrap(diffusion, preset=presets.lucidrains(diffusion), pick="[:, :C]"),
         lambda x, t, _: diffusion.predict_start_from_noise(x, t.long(), network(x, t.long()).chunk(2, dim=1)[0]),
