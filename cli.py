@@ -72,6 +72,7 @@ def run(
     limit: Annotated[int | None, typer.Option(min=2, help="At most so many images and samples.")] = None,
     device: Device = "cpu",
     batch_size: Annotated[int, typer.Option(min=1, help="Rows carried at once; changes no result.")] = 1024,
+    trust_pickle: Annotated[bool, typer.Option("--trust-pickle", help="Unpickle models; may run any code.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run, and stop.")] = False,
     display: DisplayOption = None,
 ) -> None:
@@ -79,7 +80,14 @@ def run(
     from .evals.runner import prepare
 
     with err.status("Loading models and data"):
-        plan = prepare(_suite(suite, model, seed), suite.parent, device=device, limit=limit, batch_size=batch_size)
+        plan = prepare(
+            _suite(suite, model, seed),
+            suite.parent,
+            device=device,
+            limit=limit,
+            batch_size=batch_size,
+            trust_pickle=trust_pickle,
+        )
     if dry_run:
         print_plan(plan)
         return

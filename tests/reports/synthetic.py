@@ -182,7 +182,11 @@ def run(models: dict[str, str] = MODELS, run_id: str = "digits-0a1b2c3d", seed: 
 
 def write(run: SyntheticRun, root: Path) -> Path:
     """The same run as a directory of a store."""
-    writer = Writer(root, run.id)
+    with Writer(root, run.id) as writer:
+        return _written(run, writer)
+
+
+def _written(run: SyntheticRun, writer: Writer) -> Path:
     for cell in run.record.cells:
         own = {name: run.tables[name] for name in ("samples", "metrics")}
         chosen = {name: table[_belongs(table, cell)] for name, table in own.items()}
@@ -212,13 +216,13 @@ def _belongs(table: pd.DataFrame, cell: CellRecord) -> pd.Series:
 
 def write_partial(run: SyntheticRun, root: Path) -> Path:
     """The run as it lies on disk when it stopped after its first cell and a failing second."""
-    writer = Writer(root, run.id)
     name = run.record.models[0].name
     done = CellRecord(key="probe", kind="probe", title="denoising error", model=name, seconds=1.0, evaluations=3072)
     broken = CellRecord(
         key="broken", kind="sample", title="heun, 5 steps", model=name, seconds=0.1, evaluations=0, sampler="heun",
         steps=5, grid="karras", error="expected finite samples, got NaN",
     )  # fmt: skip
-    writer.write_cell(CellResult(done, {table: run.tables[table] for table in ("levels", "evaluations")}))
-    writer.write_record(run.record.model_copy(update={"status": "partial", "cells": [done, broken]}))
-    return writer.partial
+    with Writer(root, run.id) as writer:
+        writer.write_cell(CellResult(done, {table: run.tables[table] for table in ("levels", "evaluations")}))
+        writer.write_record(run.record.model_copy(update={"status": "partial", "cells": [done, broken]}))
+        return writer.partial
