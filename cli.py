@@ -236,15 +236,17 @@ def validate(
     from .reports.policy import read_policy
 
     try:
-        is_policy = "gate" in tomllib.loads(file.read_text())
+        content = tomllib.loads(file.read_text())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{file}: expected TOML, got: {error}") from error
-    if is_policy:
+    if not {"gate", "models"} & content.keys():
+        raise ConfigError(f"{file}: expected a suite with [[models]] or a policy with [[gate]], got {sorted(content)}")
+    if "gate" in content:
         policy = read_policy(file)
-        out.print(f"{file}: a policy of {len(policy.gate)} rules", markup=False, soft_wrap=True)
+        out.print(f"{file}: a policy, rules: {len(policy.gate)}", markup=False, soft_wrap=True)
     else:
         suite = read_suite(file)
-        out.print(f"{file}: a suite of {len(suite.models)} models", markup=False, soft_wrap=True)
+        out.print(f"{file}: a suite, models: {len(suite.models)}", markup=False, soft_wrap=True)
 
 
 @app.command()

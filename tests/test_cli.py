@@ -139,7 +139,7 @@ def test_list_names(invoke: Invoke, what: str) -> None:
 
 
 def test_validate_and_doctor(invoke: Invoke, tmp_path: Path) -> None:
-    assert "a suite of 2 models" in invoke("validate", suite(tmp_path)).out
+    assert "a suite, models: 2" in invoke("validate", suite(tmp_path)).out
     found = invoke("doctor")
     assert found.code == 0
     assert "torch" in found.out
