@@ -7,17 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from .errors import ConfigError
+from .terminal import out
 
 if TYPE_CHECKING:
     from .evals.inspect import Inspection
     from .evals.models import Model
-
-out = Console()
 
 
 def inspect(

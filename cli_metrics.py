@@ -14,19 +14,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from .errors import ConfigError
+from .terminal import err, out
 
 if TYPE_CHECKING:
     from .metrics.evaluate import Advance, Evaluation
     from .metrics.images import Images
     from .metrics.reference import Statistics
 
-out, err = Console(), Console(stderr=True)
 
 SOURCES = "Folder of images, .zip, .tar (webdataset), .npz, or run:ID/MODEL/SAMPLER/STEPS/GRID."
 ProtocolName = Annotated[str, typer.Option(help="Whose conventions: `sigmascope list protocols`.")]
