@@ -56,7 +56,7 @@ class Model(BaseModel):
     """MODULE:FUNCTION or FILE.py:FUNCTION that builds the network which a file of weights fills."""
     key: str = ""
     """The entry of a checkpoint that holds the weights."""
-    path: str | dict[str, list[float]] | None = None
+    path: str | dict[str, list[float]] | dict[str, str] | None = None
     output: str | dict[str, str] | None = None
     event_shape: tuple[int, ...] | None = None
     time: str | list[float] | None = None

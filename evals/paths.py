@@ -1,7 +1,8 @@
 """Forward processes by name: what the field `path` of a declaration may say.
 
-"vp", "vp(0.1, 20)", "scaled_linear(0.00085, 0.012, 1000)", a Schedule, a table {"alphas_cumprod": ...}, or functions of
-native time. Names are the literature's; arguments are those of the schedule behind the name.
+"vp", "vp(0.1, 20)", "scaled_linear(0.00085, 0.012, 1000)", a Schedule, a table {"alphas_cumprod": ...}, or alpha and
+sigma_t of native time, as formulas or functions. Names are the literature's; arguments are those of the schedule behind
+the name.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from ..errors import ConfigError
 from ..registry import Registry
-from .expressions import parse
+from .expressions import expression, parse
 from .schedules import EDM, VE, VP, Cosine, RectifiedFlow, Schedule, SubVP, Table
 
 Function = Callable[[Tensor], Any]
@@ -139,9 +140,10 @@ _TABLES: dict[str, Callable[[Tensor], Table]] = {
 def path(spec: Any) -> Schedule:
     """The schedule a declaration means.
 
-    A Schedule; a name with arguments; a table {"alphas_cumprod" | "betas" | "sigmas": values}; one function of time
-    that returns (alpha, sigma_t) or an object with `alpha_t` and `sigma_t`; or (alpha, sigma_t[, data, noise]), two
-    functions and the native times of data and noise, 0 and 1 unless given.
+    A Schedule; a name with arguments; a table {"alphas_cumprod" | "betas" | "sigmas": values}; formulas in t and pi,
+    {"alpha": "sin(pi*t/2)", "sigma_t": "cos(pi*t/2)"}; one function of time that returns (alpha, sigma_t) or an object
+    with `alpha_t` and `sigma_t`; or (alpha, sigma_t[, data, noise]), two functions and the native times of data and
+    noise. Formulas and functions are on [0, 1] unless the ends are given; data is where there is less noise.
 
     Raises ConfigError listing the choices.
     """
@@ -150,8 +152,13 @@ def path(spec: Any) -> Schedule:
     if isinstance(spec, str):
         return _named(spec)
     if isinstance(spec, Mapping):
+        if set(spec) == {"alpha", "sigma_t"}:
+            return _formulas(spec)
         if len(spec) != 1 or next(iter(spec)) not in _TABLES:
-            raise ConfigError(f"path: expected a table with one key of {', '.join(_TABLES)}, got {', '.join(spec)}")
+            raise ConfigError(
+                f"path: expected alpha and sigma_t, or a table with one key of {', '.join(_TABLES)}, "
+                f"got {', '.join(spec)}"
+            )
         kind, values = next(iter(spec.items()))
         return _TABLES[kind](torch.as_tensor(values, dtype=torch.float64))
     if isinstance(spec, Sequence) and len(spec) in (2, 4) and callable(spec[0]) and callable(spec[1]):
@@ -176,6 +183,11 @@ def _named(text: str) -> Schedule:
         return make(*values, **{str(word.arg): ast.literal_eval(word.value) for word in keywords})
     except (TypeError, ValueError) as error:
         raise ConfigError(f"path: {text!r}: {error}") from error
+
+
+def _formulas(spec: Mapping[str, Any]) -> Functions:
+    alpha, sigma_t = (expression(str(spec[name]), ("t", "pi"), f"path.{name}") for name in ("alpha", "sigma_t"))
+    return _function(lambda time: tuple(part({"t": time, "pi": math.pi}) for part in (alpha, sigma_t)))
 
 
 def _function(function: Callable[..., Any]) -> Functions:

@@ -1,6 +1,7 @@
 """`diffusers:PATH-or-hub-id`: a U-Net or transformer with the scheduler that says what it predicts and on which path.
 
-The convention is read from the scheduler's configuration, never guessed; a recipe's declared fields go before it.
+The convention is read from the scheduler's configuration, never guessed; a recipe's declared fields go before it. A
+pipeline's autoencoder and text encoder come along.
 """
 
 from __future__ import annotations
@@ -8,19 +9,33 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...errors import LoadError
+from ..companions import TextEncoder, encode_text
 from ..declaration import Declaration
 from ..denoiser import Denoiser, Traits
 from ..schedules import Table
 from .spec import LOADERS, Recipe, as_declared
 
 _NETWORK_FOLDERS = ("unet", "transformer", ".")
+_AUTOENCODER_FOLDERS = ("vae", "vqvae")
+_TEXT_PARTS = ("text_encoder", "tokenizer")
+_TIMES_A_THOUSAND = (
+    "ChromaTransformer2DModel",
+    "FluxTransformer2DModel",
+    "Flux2Transformer2DModel",
+    "Flux3Transformer2DModel",
+    "LongCatImageTransformer2DModel",
+    "OvisImageTransformer2DModel",
+    "QwenImageTransformer2DModel",
+)
+"""Networks that multiply the time they receive by 1000, which others leave to the scheduler."""
 _OUTPUTS = {"epsilon": "eps", "sample": "x0", "v_prediction": "v"}
 
 
@@ -40,21 +55,95 @@ def load_diffusers(location: str, *, device: torch.device, micro_batch: int, rec
     scheduler = _scheduler_config(folder, location)
     network, digest = _network(network_folder, location)
     base = network_convention(network).over(read_convention(scheduler, location))
+    base = _companions(network, folder, recipe.declaration).over(base)
     traits = Traits(spec=f"diffusers:{location}", fingerprint=digest, scheduler=scheduler)
     return as_declared(network, recipe, device=device, micro_batch=micro_batch, traits=traits, base=base)
 
 
+def load_autoencoder(folder: Path) -> nn.Module:
+    """The autoencoder in this folder, or in the pipeline's folder. Raises LoadError."""
+    found = _autoencoder_folder(folder) or folder
+    if not (found / "config.json").is_file():
+        raise LoadError(f"autoencoder: expected config.json or vae/config.json in {folder}")
+    module: nn.Module = _network(found, str(folder))[0]
+    return module
+
+
+def load_text_encoder(folder: Path) -> TextEncoder:
+    """The pipeline's own way from prompts to conditioning.
+
+    Its encoders are loaded when a prompt is to be encoded and dropped after it: they may be larger than the network.
+    Raises LoadError for a pipeline without them; classes are diffusers' and transformers' own, whatever its files say.
+    """
+    kind, parts, others = _pipeline_parts(folder)
+    digest = hashlib.sha256(kind.__name__.encode())
+    for path in sorted(path for name in parts for path in (folder / name).rglob("*") if path.is_file()):
+        digest.update(path.relative_to(folder).as_posix().encode() + path.read_bytes())
+
+    def encode(prompts: Sequence[str]) -> dict[str, Tensor]:
+        options = dict.fromkeys(others)
+        try:
+            pipeline = kind.from_pretrained(
+                folder, use_safetensors=True, local_files_only=True, low_cpu_mem_usage=False, **options
+            )
+        except Exception as error:  # the libraries raise whatever the files made them meet
+            raise LoadError(f"diffusers:{folder}: its text encoder can't be loaded: {error}") from error
+        return encode_text(pipeline, prompts)
+
+    return TextEncoder(encode, digest.hexdigest())
+
+
+def _pipeline_parts(folder: Path) -> tuple[Any, list[str], list[str]]:
+    """The pipeline's class, the names of its text encoders and tokenizers, and those of its other parts."""
+    import diffusers
+    import transformers
+
+    index = _json(folder / "model_index.json", str(folder))
+    name = index.get("_class_name")
+    kind = getattr(diffusers, name, None) if isinstance(name, str) else None
+    if not (isinstance(kind, type) and issubclass(kind, diffusers.DiffusionPipeline)):
+        raise LoadError(f"diffusers:{folder}: model_index.json names no diffusers pipeline, got {name!r}")
+    parts = {key: value for key, value in index.items() if isinstance(value, list) and len(value) == 2}
+    mine = [key for key, value in parts.items() if key.startswith(_TEXT_PARTS) and value[0] is not None]
+    for key in mine:
+        library, class_name = parts[key]
+        if library != "transformers" or not isinstance(getattr(transformers, str(class_name), None), type):
+            raise LoadError(f"diffusers:{folder}: expected {key} to be a class of transformers, got {parts[key]}")
+    if not mine or not hasattr(kind, "encode_prompt"):
+        raise LoadError(f"diffusers:{folder}: expected a pipeline with a text encoder, got {kind.__name__}")
+    return kind, mine, [key for key in parts if key not in mine]
+
+
+def _companions(network: Any, folder: Path, declared: Declaration) -> Declaration:
+    """The autoencoder and text encoder that the pipeline brings, where nothing else is declared."""
+    autoencoder, text = None, None
+    if declared.autoencoder is None and _autoencoder_folder(folder) is not None:
+        autoencoder = load_autoencoder(folder)
+    takes_text = "encoder_hidden_states" in inspect.signature(network.forward).parameters
+    if declared.text is None and takes_text and (folder / "text_encoder").is_dir():
+        text = load_text_encoder(folder)
+    return Declaration(autoencoder=autoencoder, text=text)
+
+
+def _autoencoder_folder(folder: Path) -> Path | None:
+    return next((folder / name for name in _AUTOENCODER_FOLDERS if (folder / name / "config.json").is_file()), None)
+
+
 def network_convention(network: Any) -> Declaration:
-    """What a diffusers network says of itself: shape of a sample, classes, a learned variance."""
+    """What a diffusers network says of itself: shape of a sample, classes, a learned variance, where its time goes."""
     config = network.config
     channels, size = config.get("in_channels"), config.get("sample_size")
     one_dimensional = type(network).__name__.startswith("UNet1D")
     spatial = (size,) if one_dimensional else (size, size) if isinstance(size, int) else tuple(size or ())
     classes = config.get("num_class_embeds") or config.get("num_embeds_ada_norm")
-    takes_labels = classes and "class_labels" in inspect.signature(network.forward).parameters
+    arguments = list(inspect.signature(network.forward).parameters)
+    takes_labels = classes and "class_labels" in arguments
+    by_name = "timestep" in arguments[2:]
     learned = channels and config.get("out_channels") == 2 * channels
     return Declaration(
         event_shape=(channels, *spatial) if channels and size else None,
+        time="t" if type(network).__name__ in _TIMES_A_THOUSAND else None,
+        call="x, timestep=t, **cond" if by_name else None,
         pick=".sample[:, :C]" if learned else ".sample",
         classes=classes if takes_labels else None,
     )
@@ -174,7 +263,8 @@ def _from_hub(location: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
     try:
-        patterns = ["unet/*", "transformer/*", "scheduler/*", "*.json"]
+        parts = ("unet", "transformer", "scheduler", *_AUTOENCODER_FOLDERS, *(f"{name}*" for name in _TEXT_PARTS))
+        patterns = [*(f"{name}/*" for name in parts), "*.json"]
         found = snapshot_download(location, allow_patterns=patterns, ignore_patterns=["*.bin", "*.pt", "*.ckpt"])
     except (HfHubHTTPError, HFValidationError, OSError) as error:
         raise LoadError(f"diffusers:{location}: no such folder, and not to be had from the hub: {error}") from error

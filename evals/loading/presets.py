@@ -7,6 +7,7 @@ network (guided diffusion's `diffusion`, score SDE's `sde`), the preset takes th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ from ...errors import ConfigError
 from ...registry import Registry
 from ..declaration import Declaration
 from ..paths import path
+from .diffusers import network_convention, read_convention
 
 PRESETS: Registry[Callable[[Any], Declaration]] = Registry("preset")
 
@@ -25,7 +27,7 @@ def edm(network: Any) -> Declaration:
     """NVlabs' EDM and EDM2 networks: D(x, sigma, one-hot labels), shape and classes as they keep them."""
     size, classes = network.img_resolution, int(getattr(network, "label_dim", 0) or 0)
     low, high = (float(getattr(network, f"sigma_{end}", 0.0)) for end in ("min", "max"))
-    ends = max(low, 0.002), min(high or 80.0, 80.0)
+    ends = low or 0.002, high if 0 < high < math.inf else 80.0
     call = f"x, t{_LABELS.format(classes)}" if classes else "x, t"
     shape = (network.img_channels, size, size)
     return Declaration(f"edm{ends}", "x0", shape, call=call, classes=classes or None)
@@ -48,6 +50,12 @@ def guided_diffusion(diffusion: Any) -> Declaration:
         call="x, t, **cond",
         pick="[:, :C]" if learned else None,
     )
+
+
+def diffusers(network: Any, scheduler: Any) -> Declaration:
+    """A diffusers network by the scheduler it was trained with, which says what it predicts and on which path."""
+    config = {**scheduler.config, "_class_name": type(scheduler).__name__}
+    return network_convention(network).over(read_convention(config))
 
 
 @PRESETS.register("dit")
