@@ -12,6 +12,7 @@ from ..denoiser import Cond, Denoiser
 from .solver import SOLVERS, Solver, State, StepNoise
 
 
+@SOLVERS.register("ddim")
 class DDIM(Solver):
     """eta = 0 is deterministic; eta = 1 is ancestral sampling with DDPM's posterior variance (arXiv:2006.11239)."""
 
@@ -27,14 +28,15 @@ class DDIM(Solver):
         seen = denoiser.denoise(state.x, sigma, cond)
         added = self.eta * sigma_next * math.sqrt(1.0 - (sigma_next / sigma) ** 2)
         x = seen.x0 + math.sqrt(sigma_next**2 - added**2) * seen.eps
-        return State(x + added * noise.normal() if added > 0 else x)
-
-
-@SOLVERS.register("ddim")
-def ddim() -> DDIM:
-    return DDIM(eta=0.0)
+        return State(x + added * noise.between(sigma, sigma_next) if added > 0 else x)
 
 
 @SOLVERS.register("ddpm")
 def ddpm() -> DDIM:
     return DDIM(eta=1.0)
+
+
+@SOLVERS.register("ancestral")
+def ancestral(eta: float = 1.0) -> DDIM:
+    """Euler ancestral as k-diffusion writes it: eps down to sqrt(sigma'^2 - q^2), then q z. It is DDIM's very step."""
+    return DDIM(eta)

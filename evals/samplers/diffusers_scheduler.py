@@ -37,16 +37,19 @@ class _Drive:
 
 class DiffusersScheduler(Solver):
     own_clock = True
+    kind: Any
 
     def __init__(self, name: str, options: Mapping[str, object] | None = None) -> None:
-        """`name` such as "DDIMScheduler"; `options` override the configuration that came with the model."""
+        """`name` such as "DDIMScheduler"; `options` override the configuration that came with the model.
+
+        Optional arguments of the scheduler's `step` are options too, such as DDIM's `use_clipped_model_output`.
+        """
         import diffusers
 
         kind = getattr(diffusers, name, None)
         if not (isinstance(kind, type) and issubclass(kind, diffusers.SchedulerMixin) and hasattr(kind, "step")):
             raise ConfigError(f"unknown diffusers scheduler {name!r}; expected a class such as DDIMScheduler")
-        self.name, self.options = name, dict(options or {})
-        self.kind: Any = kind
+        self.name, self.kind = name, kind
         asked = [
             p.name for p in inspect.signature(kind.step).parameters.values() if p.default is inspect.Parameter.empty
         ]
@@ -56,6 +59,7 @@ class DiffusersScheduler(Solver):
             )
         if name == "DPMSolverSDEScheduler":
             raise ConfigError(f"{name} draws its own noise, which no seed of ours reaches; it is not supported")
+        self.options, self._in_step = self._sorted(dict(options or {}))
         self._takes_generator = "generator" in inspect.signature(kind.step).parameters
         self.stochastic = self._takes_generator
 
@@ -90,9 +94,22 @@ class DiffusersScheduler(Solver):
         if hasattr(scheduler, "scale_model_input"):
             scheduler.scale_model_input(state.x, t)  # for its side effect: it finds the step index
         extra = {"generator": noise.generators()} if self._takes_generator else {}
-        stepped = scheduler.step(output, t, state.x, return_dict=False, **extra)[0]
+        stepped = scheduler.step(output, t, state.x, return_dict=False, **extra, **self._in_step)[0]
         drive.index += 1
         return State(stepped.to(state.x.dtype), drive)
+
+    def _sorted(self, options: dict[str, object]) -> tuple[dict[str, object], dict[str, object]]:
+        """Options of the scheduler's configuration, and of its step."""
+        settings = [name for name in inspect.signature(self.kind.__init__).parameters if name not in ("self", "kwargs")]
+        optional = [p.name for p in inspect.signature(self.kind.step).parameters.values() if p.default is not p.empty]
+        optional = [name for name in optional if name not in ("generator", "return_dict", "variance_noise")]
+        unknown = [name for name in options if name not in (*settings, *optional)]
+        if unknown:
+            raise ConfigError(
+                f"{self.name}: unknown option {unknown[0]!r}; expected one of {', '.join(settings + optional)}"
+            )
+        in_step = {name: value for name, value in options.items() if name not in settings}
+        return {name: value for name, value in options.items() if name in settings}, in_step
 
     def _scheduler(self, denoiser: Denoiser, steps: int) -> Any:
         if steps < 1:

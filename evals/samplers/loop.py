@@ -12,8 +12,9 @@ from torch import Tensor
 from ...errors import ConfigError, ModelError
 from ..denoiser import Cond, Denoiser
 from ..noise import Noise
+from .brownian import BrownianPath
 from .grids import GRIDS, Grid
-from .solver import Solver, State, StepNoise, start_from_pure_noise
+from .solver import Solver, State, StepNoise
 
 
 @dataclass(frozen=True)
@@ -66,14 +67,16 @@ def sample(
         ids = sample_ids[rows].to(denoiser.device)
         part = {name: tensor[rows].to(denoiser.device) for name, tensor in cond.items()}
         unit = noise.normal(ids, "initial", 0, denoiser.event_shape, dtype)
+        path = BrownianPath(noise, ids, denoiser.event_shape)
         counted = denoiser.evaluations
         state: State | None = None
         for index, (sigma, sigma_next) in enumerate(zip(sigmas[:-1].tolist(), sigmas[1:].tolist(), strict=True)):
             if state is None and math.isinf(sigma) and not solver.own_clock:
-                state = State(start_from_pure_noise(denoiser, unit, sigma_next, part))
+                memory = solver.init(denoiser, sigmas, steps, unit).memory
+                state = State(solver.start(denoiser, unit, sigma_next, part), memory)
             else:
                 state = state or solver.init(denoiser, sigmas, steps, unit)
-                step_noise = StepNoise(noise, ids, index, denoiser.event_shape, dtype)
+                step_noise = StepNoise(noise, ids, index, denoiser.event_shape, dtype, path)
                 state = solver.step(denoiser, state, sigma, sigma_next, part, step_noise)
             if observe is not None:
                 observe(ids, index, sigma_next, state)

@@ -7,6 +7,7 @@ model, so a solver is written once. Solvers that bring their own clock (diffuser
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from ..denoiser import Cond, Denoiser
 from ..levels import broadcast
 from ..noise import Noise
 from ..parameterization import Prediction
+from .brownian import BrownianPath, octaves
 from .grids import Grid
 
 
@@ -35,17 +37,29 @@ class State:
 
 @dataclass(frozen=True)
 class StepNoise:
-    """The noise of one step for one batch of samples, keyed by (seed, sample id, step)."""
+    """The noise of one step for one batch of samples, a function of the seed and the sample id."""
 
     noise: Noise
     sample_ids: Tensor
     step: int
     event_shape: tuple[int, ...]
     dtype: torch.dtype
+    path: BrownianPath | None = None
+    """The batch's, which saves its steps from asking twice for a level; the numbers are the same without."""
 
-    def normal(self) -> Tensor:
-        """Standard normals `(B, *event_shape)`."""
-        return self.noise.normal(self.sample_ids, "step", self.step, self.event_shape, self.dtype)
+    def between(self, sigma: float, sigma_next: float) -> Tensor:
+        """Standard normals `(B, *event_shape)`: the sample's Brownian path between two levels, scaled to variance 1.
+
+        Keyed by the interval, not by the step: a refined grid sees the same path. Raises ConfigError unless
+        sigma > sigma_next > 0.
+        """
+        path = self.path or BrownianPath(self.noise, self.sample_ids, self.event_shape)
+        return (path.increment(sigma, sigma_next) / math.sqrt(octaves(sigma, sigma_next))).to(self.dtype)
+
+    def normal(self, draw: int = 0) -> Tensor:
+        """Standard normals `(B, *event_shape)` keyed by (step, draw), for moves that stay at one level."""
+        purpose = f"step {draw}" if draw else "step"
+        return self.noise.normal(self.sample_ids, purpose, self.step, self.event_shape, self.dtype)
 
     def generators(self) -> list[torch.Generator]:
         """One generator per sample, for foreign code that draws for itself."""
@@ -61,7 +75,7 @@ class Solver(ABC):
     """Whether the solver brings its own levels and state, and starts at alpha = 0 by itself."""
 
     def evaluations(self, sigmas: Tensor) -> int:
-        """Network evaluations per sample on a grid `(steps + 1,)`."""
+        """Network evaluations per sample on a grid `(steps + 1,)`; of an adaptive solver, a guess."""
         return len(sigmas) - 1
 
     def levels(self, denoiser: Denoiser, grid: Grid | None, steps: int) -> Tensor:
@@ -73,6 +87,10 @@ class Solver(ABC):
     def init(self, denoiser: Denoiser, sigmas: Tensor, steps: int, noise: Tensor) -> State:
         """The state at the first level, from unit noise `(B, *event_shape)`."""
         return State(float(sigmas[0]) * noise)
+
+    def start(self, denoiser: Denoiser, noise: Tensor, sigma_next: float, cond: Cond) -> Tensor:
+        """The scaled state at `sigma_next` from unit noise at alpha = 0, where there is no scaled state."""
+        return start_from_pure_noise(denoiser, noise, sigma_next, cond)
 
     @abstractmethod
     def step(
@@ -95,13 +113,5 @@ def start_from_pure_noise(denoiser: Denoiser, noise: Tensor, sigma_next: float, 
     return start.x0 + sigma_next * start.eps
 
 
-SOLVERS: Registry[Callable[[], Solver]] = Registry("sampler")
-"""Solvers by the name a suite uses; `diffusers:SCHEDULER` is resolved by `solver(name)`."""
-
-
-def solver(name: str) -> Solver:
-    """A fresh solver by the name a suite uses: a registered one, or `diffusers:SCHEDULER`."""
-    from .diffusers_scheduler import DiffusersScheduler
-
-    family, _, scheduler = name.partition(":")
-    return DiffusersScheduler(scheduler) if family == "diffusers" and scheduler else SOLVERS[name]()
+SOLVERS: Registry[Callable[..., Solver]] = Registry("sampler")
+"""Solvers by the name a suite uses; keyword arguments are what it may say in parentheses (see `names.solver`)."""
