@@ -13,38 +13,53 @@ from ._version import __version__
 if TYPE_CHECKING:
     from . import metrics
     from .evals import parameterization, samplers, schedules
+    from .evals.companions import Autoencoder, TextEncoder
+    from .evals.conditioning import Guidance, guided
     from .evals.denoiser import Denoiser, Traits, wrap
-    from .evals.loading import load
+    from .evals.inspect import inspect
+    from .evals.loading import load, presets
     from .evals.noise import Noise
     from .evals.store import Run, Store
     from .reports import figures
 
 _HOMES = {
+    "Autoencoder": "evals.companions:Autoencoder",
     "Denoiser": "evals.denoiser:Denoiser",
+    "Guidance": "evals.conditioning:Guidance",
     "Noise": "evals.noise:Noise",
     "Run": "evals.store:Run",
     "Store": "evals.store:Store",
+    "TextEncoder": "evals.companions:TextEncoder",
     "Traits": "evals.denoiser:Traits",
     "figures": "reports.figures",
+    "guided": "evals.conditioning:guided",
+    "inspect": "evals.inspect:inspect",
     "load": "evals.loading:load",
     "metrics": "metrics",
     "parameterization": "evals.parameterization",
+    "presets": "evals.loading.presets",
     "samplers": "evals.samplers",
     "schedules": "evals.schedules",
     "wrap": "evals.denoiser:wrap",
 }
 
 __all__ = [
+    "Autoencoder",
     "Denoiser",
+    "Guidance",
     "Noise",
     "Run",
     "Store",
+    "TextEncoder",
     "Traits",
     "__version__",
     "figures",
+    "guided",
+    "inspect",
     "load",
     "metrics",
     "parameterization",
+    "presets",
     "samplers",
     "schedules",
     "wrap",

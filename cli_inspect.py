@@ -34,7 +34,8 @@ def inspect(
     ] = False,
 ) -> None:
     """Show what is declared of a model and check it on a few real images. Exit code 2 when it looks wrong."""
-    from .evals.data import load_data
+    from .evals.conditioning import captioned
+    from .evals.data import load_data, seen_by
     from .evals.inspect import inspect as inspected
     from .evals.models import load_model
     from .evals.suite import read_suite
@@ -47,11 +48,12 @@ def inspect(
         models = [_model(spec, fields or [])]
     if not data:
         raise ConfigError("inspect: expected --data with real images such as the model was trained on")
-    images_given = load_data(data, folder)
+    images_given = load_data(data, folder).first(images)
     wrong = 0
     for model in models:
         denoiser = load_model(model, folder, device=device, micro_batch=32, trust_pickle=trust_pickle)
-        found = inspected(denoiser, images_given, images=images)
+        denoiser = denoiser if denoiser.text is None else captioned(denoiser, images_given.captions or ())
+        found = inspected(denoiser, seen_by(denoiser, images_given), images=images)
         _print(model.name, found)
         wrong += not found.consistent
     raise typer.Exit(2 if wrong else 0)

@@ -1,26 +1,28 @@
 """Conditioning and classifier-free guidance.
 
 Conditioning is one named argument: a dictionary of tensors with one row per sample. Class labels come from the data;
-`encode_text` makes the entries of a text-conditioned network with its pipeline's own encoder; any other tensor is put
-there by name. Guidance mixes the conditional and the unconditional answer of one network (arXiv:2207.12598), within an
+the captions of a text model are encoded once and are then its classes, by number; any other tensor is put there by
+name. Guidance mixes the conditional and the unconditional answer of one network (arXiv:2207.12598), within an
 interval of noise levels where one is given (arXiv:2404.07724).
 """
 
 from __future__ import annotations
 
 import copy
-import inspect
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..errors import ConfigError
+from .companions import encode_text
 from .denoiser import Cond, Denoiser
 from .levels import Level, broadcast
+
+__all__ = ["Guidance", "GuidedDenoiser", "captioned", "encode_text", "guided", "numbered"]
 
 Null = Mapping[str, Any]
 """What stands for "no condition": a number or one row per entry, such as {"class_labels": 10}."""
@@ -31,7 +33,8 @@ class Guidance:
     """D = D_null + scale (D_cond - D_null): 1 is conditional, 0 unconditional."""
 
     scale: float
-    null: Null
+    null: Null | str
+    """A text model may be given a prompt, "" or a negative one."""
     interval: tuple[float, float] = (0.0, math.inf)
     """Sigmas, in units of data in [-1, 1], where guidance acts; elsewhere the answer is conditional."""
     doubled: bool = False
@@ -42,13 +45,15 @@ class Guidance:
         low, high = self.interval
         if not 0 <= low < high:
             raise ConfigError(f"guidance: expected an interval of sigmas 0 <= low < high, got {self.interval}")
-        if not self.null:
+        if self.null == {}:
             raise ConfigError('guidance: expected what stands for no condition, such as {"class_labels": 10}, got none')
         if not math.isfinite(self.scale):
             raise ConfigError(f"guidance: expected a finite scale, got {self.scale}")
 
     def nothing(self, cond: Cond) -> dict[str, Tensor]:
         """The conditioning with its null entries in place. Raises ConfigError for an entry that is not there."""
+        if isinstance(self.null, str):
+            raise ConfigError(f"guidance: null is the prompt {self.null!r}, which `guided` has encoded; got it as text")
         unknown = set(self.null) - set(cond)
         if unknown:
             raise ConfigError(f"guidance: no conditioning {sorted(unknown)}; there is {sorted(cond) or 'none'}")
@@ -58,7 +63,16 @@ class Guidance:
 
 
 def guided(denoiser: Denoiser, guidance: Guidance) -> Denoiser:
-    """The denoiser under guidance; it counts two evaluations per row where guidance acts."""
+    """The denoiser under guidance; it counts two evaluations per row where guidance acts.
+
+    Raises ConfigError where null is a prompt and the denoiser has no text encoder.
+    """
+    if isinstance(guidance.null, str):
+        if denoiser.text is None:
+            raise ConfigError(
+                f"guidance: null is the prompt {guidance.null!r}, but {denoiser.traits.spec} takes no text"
+            )
+        guidance = replace(guidance, null=denoiser.text.rows([guidance.null]))
     if guidance.doubled:
         return _doubled(denoiser, guidance)
     made = copy.copy(denoiser)
@@ -106,33 +120,41 @@ def _doubled(denoiser: Denoiser, guidance: Guidance) -> Denoiser:
     return made
 
 
-def encode_text(pipeline: Any, prompts: Sequence[str]) -> dict[str, Tensor]:
-    """The entries a text-conditioned diffusers network takes, made by its pipeline's own encoder, one row per prompt.
+def numbered(captions: Sequence[str]) -> tuple[list[str], Tensor]:
+    """The distinct captions in order of appearance, and the number of each caption among them, `(N,)` int64."""
+    distinct = list(dict.fromkeys(captions))
+    number = {caption: index for index, caption in enumerate(distinct)}
+    return distinct, torch.tensor([number[caption] for caption in captions])
 
-    "encoder_hidden_states", and where the pipeline pools as well "pooled_projections". Raises ConfigError for a
-    pipeline without an encoder.
+
+def captioned(denoiser: Denoiser, captions: Sequence[str]) -> Denoiser:
+    """A text model whose classes are these captions: class_labels are their numbers (see `numbered`).
+
+    Each distinct caption is encoded once, here. Raises ConfigError for a model that takes no text, or labels as well.
     """
-    encode = getattr(pipeline, "encode_prompt", None)
-    if encode is None:
-        raise ConfigError(f"text: expected a pipeline with encode_prompt, got {type(pipeline).__name__}")
-    wanted = {
-        "prompt": list(prompts),
-        "prompt_2": list(prompts),
-        "device": pipeline.device,
-        "num_images_per_prompt": 1,
-        "do_classifier_free_guidance": False,
-    }
-    known = inspect.signature(encode).parameters
-    optional = {name for name, word in known.items() if word.default is not word.empty}
-    with torch.no_grad():
-        made = encode(**{k: v for k, v in wanted.items() if k in known and not (k == "prompt_2" and k in optional)})
-    parts = [part for part in (made if isinstance(made, tuple) else (made,)) if isinstance(part, Tensor)]
-    states = [part for part in parts if part.ndim == 3 and len(part) == len(prompts)]
-    pooled = [part for part in parts if part.ndim == 2 and len(part) == len(prompts) and part.is_floating_point()]
-    if not states:
-        raise ConfigError(f"text: {type(pipeline).__name__}.encode_prompt returned no (B, length, width) tensor")
-    entries = {"encoder_hidden_states": states[0].detach()}
-    return {**entries, "pooled_projections": pooled[0].detach()} if pooled else entries
+    spec = denoiser.traits.spec
+    if denoiser.text is None or denoiser.traits.classes is not None:
+        raise ConfigError(f"{spec}: expected a model of text and nothing else, to be given captions")
+    if not captions:
+        raise ConfigError(f"{spec}: expected captions, which it is conditioned on; the data has none")
+    made, (distinct, _) = copy.copy(denoiser), numbered(captions)
+    rows = denoiser.text.rows(distinct)
+    if isinstance(made, GuidedDenoiser):  # no condition is one more row
+        null = made.guidance.nothing({name: part[:1] for name, part in rows.items()})
+        rows = {name: torch.cat((part, null[name])) for name, part in rows.items()}
+        made.guidance = replace(made.guidance, null={"class_labels": len(distinct)})
+    rows = {name: part.to(denoiser.device) for name, part in rows.items()}
+    network = denoiser.network
+
+    def called(x_t: Tensor, time: Tensor, cond: Cond) -> Any:
+        if "class_labels" not in cond:
+            raise ConfigError(f"{spec}: expected class_labels, the numbers of its captions, got {sorted(cond)}")
+        chosen = cond["class_labels"].long()
+        return network(x_t, time, {name: part[chosen] for name, part in rows.items()})
+
+    made.network, made.evaluations = called, 0
+    made.traits = replace(denoiser.traits, classes=len(distinct))
+    return made
 
 
 def _filled(tensor: Tensor, value: Any) -> Tensor:

@@ -64,6 +64,12 @@ class Declaration:
     """Of the input; that of the network's parameters by default."""
     classes: int | None = None
     """Number of classes; labels then arrive as class_labels."""
+    autoencoder: Any = None
+    """For a model of latents: an Autoencoder, one of diffusers' modules, or a spec of one; "none" where the data are
+    latents already. event_shape is then that of the latents."""
+    text: Any = None
+    """How captions become conditioning: a function of prompts, a TextEncoder, a diffusers pipeline, a spec of one, or
+    "none"."""
 
     def over(self, base: Declaration) -> Declaration:
         """These fields where they are set, `base`'s elsewhere."""
@@ -95,6 +101,8 @@ class Resolved:
     grad: bool
     dtype: torch.dtype | None
     classes: int | None
+    autoencoder: Any
+    text: Any
 
 
 def resolve(declared: Declaration) -> Resolved:
@@ -118,6 +126,8 @@ def resolve(declared: Declaration) -> Resolved:
         bool(declared.grad),
         _dtype(declared.dtype),
         _positive("classes", declared.classes),
+        declared.autoencoder,
+        declared.text,
     )
 
 

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from ..errors import ConfigError, ModelError, SigmascopeError
 from .calling import Cond, Network, calling, modules_of, only_tensor, picking
+from .companions import Autoencoder, TextEncoder, as_autoencoder, as_text_encoder
 from .declaration import Declaration, Resolved, resolve
 from .guards import Guard
 from .levels import Level, broadcast
@@ -69,6 +70,8 @@ class Denoiser:
         dtype: torch.dtype = torch.float32,
         guard: Guard | None = None,
         traits: Traits | None = None,
+        autoencoder: Autoencoder | None = None,
+        text: TextEncoder | None = None,
     ) -> None:
         """
         Args:
@@ -82,6 +85,8 @@ class Denoiser:
             micro_batch: rows per network call. The last call is padded, so results do not depend on how many samples
                 are asked for at once.
             guard: watches the network's modules.
+            autoencoder: of the latents that x_t and x0 are; the runner puts images through it.
+            text: makes conditioning of captions.
         """
         if micro_batch < 1:
             raise ConfigError(f"micro_batch: expected at least 1, got {micro_batch}")
@@ -95,6 +100,7 @@ class Denoiser:
         self.micro_batch, self.guard = micro_batch, guard
         self.device, self.dtype = torch.device(device), dtype
         self.traits = traits or Traits()
+        self.autoencoder, self.text = autoencoder, text
         self.evaluations = 0
         """Rows evaluated so far, padding not counted."""
 
@@ -102,6 +108,11 @@ class Denoiser:
     def dimensions(self) -> int:
         """Number of values in one sample."""
         return math.prod(self.event_shape)
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """Shape of one sample as it is seen: of an image where the network denoises its latents."""
+        return self.event_shape if self.autoencoder is None else self.autoencoder.image_shape
 
     def level(self, sigma: Tensor | float | None = None, *, time: Tensor | float | None = None) -> Level:
         """The model's own level of noise `sigma`, or at a native time; raises ConfigError outside its range.
@@ -247,6 +258,8 @@ def wrap(
     grad: bool | None = None,
     dtype: str | torch.dtype | None = None,
     classes: int | None = None,
+    autoencoder: Any = None,
+    text: Any = None,
     preset: Declaration | None = None,
     micro_batch: int = 64,
     device: torch.device | str = "cpu",
@@ -267,8 +280,9 @@ def wrap(
         tensor([[0.5000, 0.5000]])
     """
     declared = Declaration(
-        path, output, event_shape, time, call, pick, data_range, off_grid, time_shape, batch, grad, dtype, classes
-    )
+        path, output, event_shape, time, call, pick, data_range, off_grid, time_shape, batch, grad, dtype, classes,
+        autoencoder, text,
+    )  # fmt: skip
     return declare(
         network, declared.over(preset or Declaration()), micro_batch=micro_batch, device=device, traits=traits
     )
@@ -309,6 +323,8 @@ def declare(
         dtype=resolved.dtype or own_dtype,
         guard=guard,
         traits=traits,
+        autoencoder=as_autoencoder(resolved.autoencoder, resolved.event_shape, device),
+        text=as_text_encoder(resolved.text),
     )
 
 

@@ -33,6 +33,8 @@ def identity(denoiser: Denoiser) -> str:
         "data_range": denoiser.data_range,
         "dtype": str(denoiser.dtype),
     }
+    for name, companion in (("autoencoder", denoiser.autoencoder), ("text", denoiser.text)):
+        declared |= {} if companion is None else {name: companion.fingerprint}
     digest = hashlib.blake2b(json.dumps(declared, sort_keys=True, default=str).encode(), digest_size=16)
     count = len(schedule.log_sigma) if isinstance(schedule, Table) else 65
     times = torch.linspace(schedule.first, schedule.last, count, dtype=torch.float64)

@@ -10,10 +10,12 @@ import torch
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from ..errors import ConfigError
+from .companions import NONE
 from .conditioning import Guidance, guided
 from .declaration import FIELDS, Declaration, TimeShape, output
 from .denoiser import Denoiser
 from .loading import PRESETS, Recipe, load, parsed
+from .loading.companions import COMPANIONS, checked
 from .paths import path
 from .schedules import OffGrid
 
@@ -33,8 +35,8 @@ class GuidanceSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     scale: float
-    null: dict[str, float | int]
-    """What stands for no condition, such as {class_labels = 10}."""
+    null: dict[str, float | int] | str
+    """What stands for no condition, such as {class_labels = 10}; for text a prompt, "" or a negative one."""
     interval: tuple[float, float] = (0.0, float("inf"))
     doubled: bool = False
 
@@ -43,7 +45,7 @@ class GuidanceSettings(BaseModel):
 
 
 class Model(BaseModel):
-    """One denoiser to evaluate. Every field from `path` to `classes` is one of `Declaration`'s."""
+    """One denoiser to evaluate. Every field from `path` to `text` is one of `Declaration`'s."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -69,6 +71,8 @@ class Model(BaseModel):
     grad: bool | None = None
     dtype: Literal["float64", "float32", "float16", "bfloat16"] | None = None
     classes: Annotated[int, Field(ge=1)] | None = None
+    autoencoder: str | None = None
+    text: str | None = None
     guidance: GuidanceSettings | None = None
 
     @model_validator(mode="after")
@@ -77,6 +81,8 @@ class Model(BaseModel):
             path(self.path)
         if self.output is not None:
             output(self.output)
+        for field in COMPANIONS:
+            checked(getattr(self, field) or NONE, field)
         if self.preset:
             PRESETS[self.preset]
         return self
@@ -94,9 +100,8 @@ def load_model(
 
     Raises ConfigError and LoadError.
     """
-    recipe = Recipe(
-        model.declaration, model.preset, _rooted(model.factory, folder, may_be_module=True), model.key, trust_pickle
-    )
+    factory = _rooted(model.factory, folder, may_be_module=True)
+    recipe = Recipe(model.declaration, model.preset, factory, model.key, trust_pickle, folder)
     scheme, _, location = model.spec.partition(":")
     location = _rooted(location, folder, may_be_module=scheme == "python")
     denoiser = load(f"{scheme}:{location}", device=device, micro_batch=micro_batch, recipe=recipe)

@@ -33,7 +33,7 @@ class SourceFolder:
 
     @contextmanager
     def entered(self) -> Iterator[None]:
-        names = self._names()
+        names = self.names()
         hidden = self._taken_out(names)
         sys.modules.update(self._modules)
         sys.path.insert(0, str(self.root))
@@ -55,7 +55,8 @@ class SourceFolder:
 
         return inside
 
-    def _names(self) -> set[str]:
+    def names(self) -> set[str]:
+        """The modules and packages at its top, but for those it may not take over."""
         files = {path.stem for path in self.root.glob("*.py")}
         folders = {path.parent.name for path in self.root.glob("*/*.py")}
         return (files | folders) - _SHARED

@@ -1,12 +1,13 @@
 """`python:MODULE:FACTORY` and `python:FILE.py:FACTORY`: a function of yours that returns a Denoiser or a network.
 
-A file's folder is imported in isolation; see `isolation`.
+A file's folder is imported in isolation, and so is the suite's folder where the module is in it; see `isolation`.
 """
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,16 @@ from .isolation import SourceFolder
 from .spec import LOADERS, Recipe, as_declared
 
 
-def resolve(name: str) -> Callable[..., Any]:
-    """`MODULE:FUNCTION` or `FILE.py:FUNCTION` -> the function. Raises LoadError naming the part that is missing."""
-    function, folder = resolved(name)
+def resolve(name: str, beside: Path | None = None) -> Callable[..., Any]:
+    """`MODULE:FUNCTION` or `FILE.py:FUNCTION` -> the function. Raises LoadError naming the part that is missing.
+
+    A module of the folder `beside` goes before an installed one.
+    """
+    function, folder = resolved(name, beside)
     return function if folder is None else folder.bound(function)
 
 
-def resolved(name: str) -> tuple[Callable[..., Any], SourceFolder | None]:
+def resolved(name: str, beside: Path | None = None) -> tuple[Callable[..., Any], SourceFolder | None]:
     """The function, and the folder of source it must be run in."""
     module_name, _, attribute = name.rpartition(":")
     if not module_name or not attribute:
@@ -33,13 +37,15 @@ def resolved(name: str) -> tuple[Callable[..., Any], SourceFolder | None]:
     folder = None
     if module_name.endswith(".py"):
         file = Path(module_name).expanduser()
+        file = beside / file if beside is not None and (beside / file).is_file() else file
         if not file.is_file():
             raise LoadError(f"python:{name}: there is no file {file}")
-        folder = SourceFolder(file.parent)
-        with folder.entered():
-            module = _imported(file.stem, name)
+        folder, imported = SourceFolder(file.parent), file.stem
     else:
-        module = _imported(module_name, name)
+        neighbours, imported = None if beside is None else SourceFolder(beside), module_name
+        folder = neighbours if neighbours and module_name.partition(".")[0] in neighbours.names() else None
+    with nullcontext() if folder is None else folder.entered():
+        module = _imported(imported, name, beside)
     found = getattr(module, attribute, None)
     if not callable(found):
         choices = ", ".join(sorted(n for n, value in vars(module).items() if callable(value) and n[0] != "_"))
@@ -52,7 +58,7 @@ def resolved(name: str) -> tuple[Callable[..., Any], SourceFolder | None]:
 @LOADERS.register("python")
 def load_python(location: str, *, device: torch.device, micro_batch: int, recipe: Recipe) -> Denoiser:
     """Call the factory. A Denoiser is used as it is, micro-batch and device included; a network as declared."""
-    factory, folder = resolved(location)
+    factory, folder = resolved(location, recipe.folder)
     make = factory if folder is None else folder.bound(factory)
     try:
         made = make()
@@ -75,12 +81,13 @@ def load_python(location: str, *, device: torch.device, micro_batch: int, recipe
     return made
 
 
-def _imported(module_name: str, name: str) -> Any:
+def _imported(module_name: str, name: str, beside: Path | None) -> Any:
     try:
         return importlib.import_module(module_name)
     except ModuleNotFoundError as error:
+        place = "" if beside is None else f" in {beside.resolve()}"
         raise LoadError(
-            f"python:{name}: no module {error.name!r}; is it installed, or its folder on PYTHONPATH?"
+            f"python:{name}: no module {error.name!r}{place}; is it installed, or its folder on PYTHONPATH?"
         ) from error
     except Exception as error:  # importing runs the user's code
         raise LoadError(f"python:{name}: importing it failed: {type(error).__name__}: {error}") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -30,6 +31,8 @@ class Recipe:
     """The entry of a checkpoint that holds the weights, such as "ema"."""
     trust_pickle: bool = False
     """Whether a pickle may be loaded, which may run any code."""
+    folder: Path | None = None
+    """The suite's folder, whose modules a MODULE:FUNCTION is first looked for in."""
 
 
 class Loader(Protocol):
@@ -99,9 +102,10 @@ def as_declared(
     base: Declaration | None = None,
 ) -> Denoiser:
     """The Denoiser of a loaded network: the recipe's fields, then its preset's, then `base`."""
+    from .companions import loaded
     from .presets import PRESETS
 
-    declaration = recipe.declaration
+    declaration = loaded(recipe.declaration, recipe.folder)
     if recipe.preset:
         declaration = declaration.over(PRESETS[recipe.preset](network))
     if base is not None:

@@ -75,7 +75,7 @@ def _filled(
 ) -> Denoiser:
     if not recipe.factory:
         raise LoadError(f"{spec}: expected factory, MODULE:FUNCTION that builds the network these weights are for")
-    factory, folder = resolved(recipe.factory)
+    factory, folder = resolved(recipe.factory, recipe.folder)
     network = (factory if folder is None else folder.bound(factory))()
     if not isinstance(network, nn.Module):
         raise LoadError(f"{spec}: expected {recipe.factory} to return a module, got {type(network).__name__}")
