@@ -18,6 +18,12 @@ TABLES: dict[str, tuple[str, ...]] = {
     "evaluations": (
         "model", "level", "sigma", "image", "label", "draw", "error",
     ),
+    "curves": (
+        "model", "probe", "quantity", "slice", "level", "sigma", "value", "low", "high", "error", "optimal", "images",
+    ),
+    "worst": (
+        "model", "level", "sigma", "rank", "image", "label", "draw", "error", "tile",
+    ),
     "samples": (
         "model", "sampler", "steps", "grid", "sample", "label", "evaluations", "clipped", "tile",
     ),
@@ -26,13 +32,21 @@ TABLES: dict[str, tuple[str, ...]] = {
         "fingerprint",
     ),
 }  # fmt: skip
-"""Columns of a run's Parquet tables, one row each of:
+"""Columns of a run's Parquet tables (those of `evaluations` may be followed by more), one row each of:
 
 - levels: one model at one noise level: denoising error with its 95% interval, mean square per dimension in x0 units
-- evaluations: one network evaluation of the denoising error: one image, level and noise draw
+- evaluations: one network evaluation: one image, level and noise draw, with its denoising error; then a column
+  PROBE.COLUMN for each number of each probe that ran, NaN where it wasn't asked
+- curves: one quantity of one probe at one level: value, 95% interval, standard error, and what a perfect denoiser gives
+  (NaN where that depends on the data); `slice` is the part of the images it looks at
+- worst: the images with the largest errors at a level, rank 0 the worst; `tile` is the first of its four in the cell's
+  sheet: noisy input, prediction, truth, error
 - samples: one generated sample; `clipped` is its share of values out of range, `tile` its place in the sheet
 - metrics: one number about the samples of one model, sampler, step count and grid
 """
+
+PICTURES = ("noisy", "prediction", "truth", "difference")
+"""What the four tiles of an entry of table `worst` show, in order."""
 
 Kind = Literal["probe", "sample"]
 Status = Literal["complete", "partial", "failed"]
@@ -56,6 +70,8 @@ class ModelRecord(_Record):
     data_range: tuple[float, float]
     fingerprint: str
     """sha256 of the weights; empty where unknown."""
+    autoencoder: str = ""
+    """Fingerprint of the autoencoder whose latents are denoised, in whose units denoising errors are; or empty."""
 
 
 class CellRecord(_Record):

@@ -22,14 +22,15 @@ from torch import Tensor
 
 from ..errors import ConfigError, DataError, ModelError
 from . import noise as noise_module
-from .data import DataSet, load_data
+from .conditioning import captioned
+from .data import DataSet, load_data, seen_by
 from .denoiser import Denoiser
 from .identity import identity
 from .levels import log_snr_levels
 from .models import load_model
 from .noise import Noise
-from .probes import denoising_error
-from .probes.engine import evaluate
+from .probes import DEFAULT, Probe, Subject, cost, curves, denoising_error, measure, probe
+from .probes.worst import Worst
 from .records import CellRecord, Kind, ModelRecord, RunRecord, Status
 from .samplers import GRIDS, Grid, sample, solver
 from .samplers.grids import finite_range
@@ -87,6 +88,10 @@ class Plan:
     fingerprint: dict[str, str]
     environment: dict[str, str]
     scorer: Scorer | None
+    probes: dict[str, list[Probe]]
+    """Beyond the denoising error, by model: "default" leaves out those that a model or its data have no use for."""
+    subjects: dict[str, Subject]
+    """What the probes ask, by model; empty without probes."""
     batch_size: int = 1024
 
     @property
@@ -119,8 +124,11 @@ def prepare(
     for model in suite.models:
         denoiser = load_model(model, folder, device=device, micro_batch=suite.micro_batch, trust_pickle=trust_pickle)
         _check_fits(model.name, denoiser, data, device)
-        denoisers[model.name] = denoiser
+        denoisers[model.name] = denoiser if denoiser.text is None else captioned(denoiser, data.captions or ())
     sigmas = _levels(suite, denoisers)
+    train = load_data(suite.data.train, folder) if suite.data.train else None
+    subjects = _subjects(suite, denoisers, data, sigmas, train)
+    probes = {name: _probes(suite, subject) for name, subject in subjects.items()}
     sampling = suite.sampling
     scorer = Scorer(sampling.features, sampling.metrics, data, device) if sampling and sampling.metrics else None
     fingerprint = {
@@ -128,7 +136,7 @@ def prepare(
         "seed": str(suite.seed),
         "data": data.digest,
         "levels": _hash([float(sigma) for sigma in sigmas]),
-        "draws": str(suite.probes.denoising_error.draws if suite.probes.denoising_error else 0),
+        "draws": str(suite.probes.draws if suite.probes else 0),
         "seeds": _seeds(sampling, limit) if sampling else "",
         "features": scorer.fingerprint if scorer else "",
     }
@@ -136,11 +144,13 @@ def prepare(
     trusted = [name for name, denoiser in denoisers.items() if denoiser.traits.trusted]
     if trusted:
         environment["trusted_pickles"] = ", ".join(trusted)
-    cells = _cells(suite, denoisers, data, sigmas, fingerprint, environment, limit)
+    cells = _cells(suite, denoisers, data, train, sigmas, probes, fingerprint, environment, limit)
     for denoiser in denoisers.values():
         denoiser.evaluations = 0
     run_id = f"{suite.name}-{_hash([cell.key for cell in cells] + [suite.name, suite.baseline_name])[:8]}"
-    return Plan(suite, run_id, data, denoisers, sigmas, cells, fingerprint, environment, scorer, batch_size)
+    return Plan(
+        suite, run_id, data, denoisers, sigmas, cells, fingerprint, environment, scorer, probes, subjects, batch_size
+    )
 
 
 def execute(plan: Plan, root: Path, watcher: Watcher | None = None) -> Run:
@@ -223,15 +233,17 @@ def _execute_cell(plan: Plan, cell: Cell, progress: Progress) -> CellResult:
     return CellResult(_cell_record(cell, 0.0), tables, thumbnails)
 
 
-def _probe(plan: Plan, cell: Cell, progress: Progress) -> tuple[dict[str, pd.DataFrame], None]:
-    settings = plan.suite.probes.denoising_error
+def _probe(plan: Plan, cell: Cell, progress: Progress) -> tuple[dict[str, pd.DataFrame], np.ndarray | None]:
+    settings = plan.suite.probes
     assert settings is not None
-    denoiser, noise = plan.denoisers[cell.model], Noise(plan.suite.seed)
-    passes = evaluate(
-        denoiser, plan.data, plan.sigmas, settings.draws, noise, batch_size=plan.batch_size, progress=progress
-    )
-    rows = pd.concat([denoising_error.rows(part, plan.data, cell.model) for part in passes], ignore_index=True)
-    return {"evaluations": rows, "levels": denoising_error.levels(rows, denoiser, plan.sigmas)}, None
+    probes = plan.probes[cell.model]
+    subject = plan.subjects[cell.model]
+    worst = Worst(settings.worst if subject.denoiser.autoencoder is None else 0)
+    rows = measure(subject, probes, settings.draws, batch_size=plan.batch_size, progress=progress, watch=worst)
+    tables = {"evaluations": rows, "curves": curves(rows, probes), "worst": worst.table(subject.data.labels)}
+    tables = {name: table.assign(model=cell.model) for name, table in tables.items() if len(table)}
+    tables["levels"] = denoising_error.levels(tables["evaluations"], subject.denoiser, plan.sigmas)
+    return tables, worst.tiles()
 
 
 def _sample(plan: Plan, cell: Cell, progress: Progress) -> tuple[dict[str, pd.DataFrame], np.ndarray | None]:
@@ -254,9 +266,10 @@ def _sample(plan: Plan, cell: Cell, progress: Progress) -> tuple[dict[str, pd.Da
         batch_size=plan.batch_size,
         progress=progress,
     )
-    images = to_uint8(samples.images, (-1.0, 1.0))
-    outside = samples.images.abs() > 1.0
-    kept = min(sampling.thumbnails, len(ids)) if len(denoiser.event_shape) == 3 else 0
+    drawn = samples.images if denoiser.autoencoder is None else denoiser.autoencoder.images(samples.images)
+    images = to_uint8(drawn, (-1.0, 1.0))
+    outside = drawn.abs() > 1.0
+    kept = min(sampling.thumbnails, len(ids)) if len(denoiser.image_shape) == 3 else 0
     setting: dict[str, Any] = {"model": cell.model, "sampler": cell.sampler, "steps": cell.steps, "grid": cell.grid}
     rows = pd.DataFrame(
         {
@@ -286,7 +299,9 @@ def _cells(
     suite: Suite,
     denoisers: dict[str, Denoiser],
     data: DataSet,
+    train: DataSet | None,
     sigmas: Tensor,
+    probes: dict[str, list[Probe]],
     fingerprint: dict[str, str],
     environment: dict[str, str],
     limit: int | None,
@@ -295,10 +310,12 @@ def _cells(
     cells = []
     for name, denoiser in denoisers.items():
         common = [name, identity(denoiser), fingerprint, stack, suite.micro_batch]
-        if suite.probes.denoising_error is not None:
-            title = f"{name} · denoising error at {len(sigmas)} levels"
-            count = len(sigmas) * suite.probes.denoising_error.draws * len(data.images)
-            cells.append(Cell("probe", name, title, _hash([common, title])[:16], count))
+        if suite.probes is not None:
+            also = f" and {len(probes[name])} more probes" if probes[name] else ""
+            title = f"{name} · denoising error{also} at {len(sigmas)} levels"
+            settings = [common, title, suite.probes.use, suite.probes.worst, train.digest if train else ""]
+            count = cost(probes[name], len(sigmas), suite.probes.draws, len(data.images))
+            cells.append(Cell("probe", name, title, _hash(settings)[:16], count))
         if suite.sampling is None:
             continue
         samples = len(_sample_ids(_seeds(suite.sampling, limit)))
@@ -313,6 +330,39 @@ def _cells(
                         Cell("sample", name, title, _hash(settings)[:16], per_sample * samples, sampler, steps, grid)
                     )
     return cells
+
+
+def _subjects(
+    suite: Suite, denoisers: dict[str, Denoiser], data: DataSet, sigmas: Tensor, train: DataSet | None
+) -> dict[str, Subject]:
+    """What the probes ask each model about: the data as it sees them."""
+    if suite.probes is None:
+        return {}
+    return {
+        name: Subject(denoiser, seen_by(denoiser, data), sigmas, Noise(suite.seed), train and seen_by(denoiser, train))
+        for name, denoiser in denoisers.items()
+    }
+
+
+def _probes(suite: Suite, subject: Subject) -> list[Probe]:
+    """The probes that are named; those of "default" only where they apply."""
+    if suite.probes is None:
+        return []
+    chosen = [probe(text) for text in suite.probes.use if text != "default"]
+    for one in chosen:
+        one.check(subject)
+    named = {one.name for one in chosen}
+    if "default" in suite.probes.use:
+        chosen += [one for one in map(probe, DEFAULT) if one.name not in named and _applies(one, subject)]
+    return chosen
+
+
+def _applies(one: Probe, subject: Subject) -> bool:
+    try:
+        one.check(subject)
+    except (ConfigError, DataError):
+        return False
+    return True
 
 
 def _grid(name: str) -> Grid | None:
@@ -330,7 +380,7 @@ def _evaluations_per_sample(title: str, denoiser: Denoiser, sampler: str, steps:
 
 def _levels(suite: Suite, denoisers: dict[str, Denoiser]) -> Tensor:
     """The probes' levels: those the suite asks for, within the range all models share unless it says otherwise."""
-    settings = suite.probes.denoising_error
+    settings = suite.probes
     if settings is None:
         return torch.zeros(0, dtype=torch.float64)
     ranges = [finite_range(denoiser.schedule) for denoiser in denoisers.values()]
@@ -351,8 +401,11 @@ def _check_fits(name: str, denoiser: Denoiser, data: DataSet, device: torch.devi
             f"model {name!r}: expected it on {device.type}, got it on {denoiser.device.type} from its factory"
         )
     shape = tuple(data.images.shape[1:])
-    if denoiser.event_shape != shape:
-        raise DataError(f"model {name!r} denoises {denoiser.event_shape}, but the data {data.source} has {shape}")
+    if denoiser.image_shape != shape:
+        of = "" if denoiser.autoencoder is None else f" latents {denoiser.event_shape} of images"
+        raise DataError(f"model {name!r} denoises{of} {denoiser.image_shape}, but the data {data.source} has {shape}")
+    if denoiser.text is not None and data.captions is None:
+        raise DataError(f"model {name!r} is conditioned on text, but the data {data.source} has no captions")
     classes = denoiser.traits.classes
     if classes is None:
         return
@@ -377,6 +430,7 @@ def _record(plan: Plan, status: Status, created: str, cells: list[CellRecord]) -
             event_shape=denoiser.event_shape,
             data_range=denoiser.data_range,
             fingerprint=denoiser.traits.fingerprint,
+            autoencoder="" if denoiser.autoencoder is None else denoiser.autoencoder.fingerprint,
         )
 
     return RunRecord(

@@ -30,7 +30,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from ..errors import ConfigError, StoreError
-from .records import SCHEMA_VERSION, TABLES, CellRecord, RunRecord
+from .records import PICTURES, SCHEMA_VERSION, TABLES, CellRecord, RunRecord
 
 PARTIAL = ".partial"
 _SHEET_COLUMNS = 16
@@ -116,6 +116,17 @@ class Run:
             int(sample): tile
             for sample, tile in zip(kept["sample"], _tiles(self._sheet(cell.key), shape, kept["tile"]), strict=True)
         }
+
+    def worst(self, model: str) -> dict[int, np.ndarray]:
+        """The pictures of table `worst`: tile number -> `(H, W, C)` uint8, four in a row for each entry."""
+        rows = self.table("worst")
+        tiles = rows.loc[rows["model"] == model, "tile"]
+        cell = next((c for c in self.record.cells if c.model == model and c.kind == "probe"), None)
+        if cell is None or tiles.empty:
+            return {}
+        numbers = pd.Series([tile + picture for tile in tiles for picture in range(len(PICTURES))])
+        shown = _tiles(self._sheet(cell.key), self._event_shape(model), numbers)
+        return dict(zip(numbers.tolist(), shown, strict=True))
 
     def _sheet(self, key: str) -> Path:
         whole = self.folder / "images" / f"{key}.webp"
@@ -242,7 +253,8 @@ class Writer:
     def write_cell(self, result: CellResult) -> None:
         with _appearing(self.partial / "cells" / result.record.key) as folder:
             for name, table in result.tables.items():
-                table[list(TABLES[name])].to_parquet(folder / f"{name}.parquet", index=False)
+                more = [column for column in table if name == "evaluations" and column not in TABLES[name]]
+                table[[*TABLES[name], *more]].to_parquet(folder / f"{name}.parquet", index=False)
             if result.thumbnails is not None:
                 save_sheet(result.thumbnails, folder / "images.webp")
             (folder / "cell.json").write_text(result.record.model_dump_json(indent=1))

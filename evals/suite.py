@@ -14,6 +14,7 @@ from ..errors import ConfigError
 from ..metrics.features import FEATURE_NETWORKS
 from ..registry import Registry
 from .models import Model
+from .probes import probe
 from .samplers import GRIDS, solver
 from .scoring import METRICS
 
@@ -33,6 +34,12 @@ def _known(registry: Registry[Any]) -> Callable[[str], str]:
 def _checked_sampler(name: str) -> str:
     solver(name)
     return name
+
+
+def _checked_probe(text: str) -> str:
+    if text != "default":
+        probe(text)
+    return text
 
 
 MOST_SAMPLES = 10_000_000
@@ -62,6 +69,7 @@ Sampler = Annotated[str, AfterValidator(_checked_sampler)]
 GridName = Annotated[str, AfterValidator(_known(GRIDS))]
 MetricName = Annotated[str, AfterValidator(_known(METRICS))]
 FeatureName = Annotated[str, AfterValidator(_known(FEATURE_NETWORKS))]
+ProbeName = Annotated[str, AfterValidator(_checked_probe)]
 Seeds = Annotated[str, AfterValidator(_checked_seeds)]
 Count = Annotated[int, Field(ge=1)]
 
@@ -73,10 +81,12 @@ class Data(_Strict):
     """python:MODULE:FUNCTION, a folder of images or an .npz file."""
     limit: Annotated[int, Field(ge=2)] | None = None
     """Use only the first images."""
+    train: str = ""
+    """Training images, for the probes that compare with them; as `source`."""
 
 
-class DenoisingError(_Strict):
-    """The per-noise-level denoising error (P1)."""
+class Probes(_Strict):
+    """One pass over noise levels: the denoising error (P1), and every other probe that is named."""
 
     levels: Annotated[int, Field(ge=2)] = 24
     """Uniform in log-SNR."""
@@ -85,10 +95,16 @@ class DenoisingError(_Strict):
     sigma_min: Annotated[float, Field(gt=0)] | None = None
     """None: the range that all models of the suite share."""
     sigma_max: Annotated[float, Field(gt=0)] | None = None
+    use: Annotated[list[ProbeName], AfterValidator(_distinct)] = []
+    """Further probes, such as "calibration" or "sure(directions=4)"; "default" stands for those that cost little."""
+    worst: Annotated[int, Field(ge=0, le=64)] = 4
+    """Images kept per level, those with the largest errors."""
 
-
-class Probes(_Strict):
-    denoising_error: DenoisingError | None = None
+    @model_validator(mode="after")
+    def _ordered(self) -> Probes:
+        if self.sigma_min and self.sigma_max and self.sigma_min >= self.sigma_max:
+            raise ValueError(f"expected sigma_min < sigma_max, got {self.sigma_min} and {self.sigma_max}")
+        return self
 
 
 class Sampling(_Strict):
@@ -118,7 +134,7 @@ class Suite(_Strict):
     """Rows per network call. It may change the last bits of a result, so it is part of the run's identity."""
     data: Data
     models: Annotated[list[Model], Field(min_length=1)]
-    probes: Probes = Probes()
+    probes: Probes | None = None
     sampling: Sampling | None = None
 
     @model_validator(mode="after")
@@ -129,13 +145,10 @@ class Suite(_Strict):
             raise ValueError(f"models: expected distinct names, got {', '.join(repeated)} more than once")
         if self.baseline and self.baseline not in names:
             raise ValueError(f"baseline: expected one of {', '.join(names)}, got {self.baseline!r}")
-        if self.probes.denoising_error is None and self.sampling is None:
-            raise ValueError("expected [probes.denoising_error] or [sampling]: there is nothing to run")
+        if self.probes is None and self.sampling is None:
+            raise ValueError("expected [probes] or [sampling]: there is nothing to run")
         if self.sampling and self.sampling.metrics and len(seed_range(self.sampling.seeds)) < 2:
             raise ValueError(f"sampling.seeds: metrics need at least two samples, got {self.sampling.seeds!r}")
-        error = self.probes.denoising_error
-        if error and error.sigma_min and error.sigma_max and error.sigma_min >= error.sigma_max:
-            raise ValueError(f"probes: expected sigma_min < sigma_max, got {error.sigma_min} and {error.sigma_max}")
         return self
 
     def choose(self, choices: Sequence[str]) -> Suite:

@@ -10,6 +10,7 @@ its draws), the independent units; columns are noise levels.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -110,6 +111,21 @@ def bootstrap_mean(values: ArrayLike, confidence: float = 0.95, resamples: int =
     )
     low, high = np.quantile(means, [tail, 1 - tail], axis=0)
     return Estimate(centre, centre + low, centre + high)
+
+
+def jackknife(statistic: Callable[..., Any], table: ArrayLike) -> Influence:
+    """`statistic` of the column means of a table (n, c), to first order, by leaving out one row at a time.
+
+    `statistic` takes c arrays of one shape, elementwise: it is called with the n means of all rows but one.
+    Raises DataError for fewer than 2 rows or values that aren't finite.
+    """
+    rows = _table(table)
+    n = len(rows)
+    total = rows.sum(axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):  # 0 / 0 is NaN: not scored
+        value = float(statistic(*(total / n)))
+        without = np.asarray(statistic(*((total - rows) / (n - 1)).T), np.float64)
+    return Influence(value, (n - 1) * float(without.mean() - value), (n - 1) * (without.mean() - without))
 
 
 def paired_log_ratio(

@@ -23,7 +23,7 @@ spec = "python:toy:toy"
 [[models]]
 name = "MODEL"
 spec = "python:toy:MODEL"
-[probes.denoising_error]
+[probes]
 levels = 4
 """
 

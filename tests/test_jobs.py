@@ -36,7 +36,7 @@ spec = "diffusers:{MODELS}/digits-v"
 [[models]]
 name = "flow"
 spec = "diffusers:{MODELS}/digits-flow"
-[probes.denoising_error]
+[probes]
 levels = 16
 draws = 1
 """

@@ -1,39 +1,18 @@
 """P1, the denoising error per noise level: E |D(x0 + sigma eps; sigma) - x0|^2 / d.
 
 It says which levels regressed. Alone it is no measure of sample quality: only the part of the error that is a gradient
-moves the samples. Errors are in x0 units; a factor per level turns them into eps, v or flow units (metrics.denoising),
-so the ratio of two models is the same in all of them.
+moves the samples. Errors are in x0 units; a factor per level turns them into eps, v or flow units (metrics.units), so
+the ratio of two models is the same in all of them. The shared pass measures it, so it is always there.
 """
 
 from __future__ import annotations
 
 import pandas as pd
-import torch
 from torch import Tensor
 
-from ...metrics.denoising import denoising_error
 from ...metrics.intervals import bootstrap_mean
-from ..data import DataSet
 from ..denoiser import Denoiser
 from ..records import TABLES
-from .engine import Evaluations
-
-
-def rows(evaluations: Evaluations, data: DataSet, model: str) -> pd.DataFrame:
-    """One row per evaluation: the table `evaluations` of a run."""
-    error = denoising_error(evaluations.prediction.x0, evaluations.x0)
-    label = torch.full_like(evaluations.image, -1) if data.labels is None else data.labels[evaluations.image]
-    return pd.DataFrame(
-        {
-            "model": model,
-            "level": evaluations.index.numpy(),
-            "sigma": evaluations.level.sigma.numpy(),
-            "image": evaluations.image.numpy(),
-            "label": label.numpy(),
-            "draw": evaluations.draw.numpy(),
-            "error": error.cpu().numpy(),
-        }
-    )
 
 
 def levels(evaluations: pd.DataFrame, denoiser: Denoiser, sigmas: Tensor, confidence: float = 0.95) -> pd.DataFrame:

@@ -1,72 +1,84 @@
-"""One pass over (level, draw, image) that every probe of a denoiser's single evaluations feeds on.
+"""One pass over (level, draw, image) that every probe feeds on.
 
-Rows are packed into full batches across levels, so few images cost no more per evaluation than many.
+Rows are packed into full batches across levels, so few images cost no more per evaluation than many. What comes out is
+one table, a row an evaluation; `curves` makes quantities per level of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 
+import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
 from ..data import DataSet
 from ..denoiser import Cond, Denoiser
-from ..levels import Level, broadcast
-from ..noise import Noise
-from ..parameterization import Prediction
+from ..levels import broadcast
+from .probe import LEVELS_MAX, Evaluations, Probe, Subject
 
-_LEVELS_MAX = 1 << 16
-"""The noise of (level, draw) is step draw * 2^16 + level of the stream "probe"."""
-
-
-@dataclass(frozen=True)
-class Evaluations:
-    """A batch of network evaluations; every field has B rows."""
-
-    image: Tensor
-    """Image ids, int64."""
-    index: Tensor
-    """Level numbers, int64."""
-    draw: Tensor
-    level: Level
-    x0: Tensor
-    """Clean images `(B, *event_shape)`."""
-    eps: Tensor
-    """The noise that was added."""
-    prediction: Prediction
+KEYS = ("level", "sigma", "image", "label", "draw", "error")
+"""Columns that every row has; those of the probes follow, as PROBE.COLUMN."""
 
 
 def evaluate(
-    denoiser: Denoiser,
-    data: DataSet,
-    sigmas: Tensor,
+    subject: Subject,
     draws: int,
-    noise: Noise,
     *,
     batch_size: int = 1024,
     progress: Callable[[int], None] = lambda rows: None,
 ) -> Iterator[Evaluations]:
-    """Evaluate every image at every level `sigmas` `(L,)`, `draws` times: x_t = alpha (x0 + sigma eps).
+    """Evaluate every image at every level, `draws` times: x_t = alpha (x0 + sigma eps).
 
     The noise depends on (seed, image id, level number, draw) alone, so all models meet the same.
     """
+    denoiser, data = subject.denoiser, subject.data
     images = len(data.images)
-    total = len(sigmas) * draws * images
-    clean = data.images.to(denoiser.device)
-    levels = denoiser.level(sigmas)
+    total = len(subject.sigmas) * draws * images
+    clean, levels = data.images.to(denoiser.device), subject.levels
     for start in range(0, total, batch_size):
         row = torch.arange(start, min(start + batch_size, total))
         image, draw, index = row % images, row // images % draws, row // (images * draws)
         x0 = clean[image]
-        step = (draw * _LEVELS_MAX + index).to(denoiser.device)
-        eps = noise.normal(image.to(denoiser.device), "probe", step, denoiser.event_shape)
+        step = (draw * LEVELS_MAX + index).to(denoiser.device)
+        eps = subject.noise.normal(image.to(denoiser.device), "probe", step, denoiser.event_shape)
         level = levels[index]
         x_t = broadcast(level.alpha, x0) * x0 + broadcast(level.sigma_t, x0) * eps
-        prediction = denoiser.predict(x_t, level, labels_of(denoiser, data, image))
+        cond = labels_of(denoiser, data, image)
+        prediction = denoiser.predict(x_t, level, cond)
         progress(len(row))
-        yield Evaluations(image, index, draw, level, x0, eps, prediction)
+        yield Evaluations(image, index, draw, level, cond, x0, eps, prediction)
+
+
+def measure(
+    subject: Subject,
+    probes: Sequence[Probe],
+    draws: int,
+    *,
+    batch_size: int = 1024,
+    progress: Callable[[int], None] = lambda evaluations: None,
+    watch: Callable[[Evaluations], None] = lambda seen: None,
+) -> pd.DataFrame:
+    """What the probes see: one row per evaluation, with KEYS and the probes' columns, NaN where one wasn't asked.
+
+    `watch` is shown every batch as well. Raises ConfigError or DataError first, where a probe does not apply.
+    """
+    for probe in probes:
+        probe.check(subject)
+    parts = []
+    for seen in evaluate(subject, draws, batch_size=batch_size, progress=progress):
+        columns = _keys(seen, subject.data)
+        for probe in probes:
+            columns |= _observed(probe, seen, subject, progress)
+        watch(seen)
+        parts.append(pd.DataFrame(columns))
+    return pd.concat(parts, ignore_index=True)
+
+
+def cost(probes: Sequence[Probe], levels: int, draws: int, images: int) -> int:
+    """Network evaluations of one pass."""
+    return levels * draws * images + sum(probe.cost(levels, draws, images) for probe in probes)
 
 
 def labels_of(denoiser: Denoiser, data: DataSet, image: Tensor) -> Cond:
@@ -74,3 +86,25 @@ def labels_of(denoiser: Denoiser, data: DataSet, image: Tensor) -> Cond:
     if denoiser.traits.classes is None or data.labels is None:
         return {}
     return {"class_labels": data.labels[image]}
+
+
+def _keys(seen: Evaluations, data: DataSet) -> dict[str, np.ndarray]:
+    label = torch.full_like(seen.image, -1) if data.labels is None else data.labels[seen.image]
+    found = (seen.index, seen.level.sigma, seen.image, label, seen.draw, seen.error)
+    return {name: tensor.cpu().numpy() for name, tensor in zip(KEYS, found, strict=True)}
+
+
+def _observed(
+    probe: Probe, seen: Evaluations, subject: Subject, progress: Callable[[int], None]
+) -> dict[str, np.ndarray]:
+    """The probe's columns for all rows of the batch, in float32."""
+    rows = torch.arange(len(seen)) if probe.images is None else torch.nonzero(seen.image < probe.images).flatten()
+    columns = {}
+    if len(rows):
+        part = seen if len(rows) == len(seen) else seen[rows]
+        for name, values in probe.observe(part, subject).items():
+            whole = np.full(len(seen), np.nan, np.float32)
+            whole[rows.numpy()] = values.cpu().numpy()
+            columns[f"{probe.name}.{name}"] = whole
+        progress(probe.evaluations * len(rows))
+    return columns

@@ -263,7 +263,7 @@ def test_a_learned_variance_is_pointed_at() -> None:
 
 def test_the_same_fields_in_a_suite(tmp_path: Path) -> None:
     (tmp_path / "s.toml").write_text(
-        'schema = 1\nname = "s"\n[data]\nsource = "x"\n[probes.denoising_error]\n[[models]]\nname = "m"\n'
+        'schema = 1\nname = "s"\n[data]\nsource = "x"\n[probes]\n[[models]]\nname = "m"\n'
         'spec = "state_dict:w.pt"\nfactory = "torch.nn:Identity"\npath = "vp(0.1, 20)"\noutput = "v"\n'
         'event_shape = [3, 8, 8]\ntime = "999*t"\npick = ".sample"\ndata_range = [0, 1]\n'
     )

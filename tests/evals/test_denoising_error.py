@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pandas as pd
@@ -14,8 +14,8 @@ from sigmascope.evals.data import DataSet
 from sigmascope.evals.denoiser import Denoiser, Traits, wrap
 from sigmascope.evals.levels import log_snr_levels
 from sigmascope.evals.noise import Noise
-from sigmascope.evals.probes import denoising_error
-from sigmascope.evals.probes.engine import evaluate
+from sigmascope.evals.probes import Evaluations, Subject, denoising_error, evaluate, measure
+from sigmascope.evals.probes.engine import KEYS
 from sigmascope.evals.records import TABLES
 from sigmascope.evals.schedules import EDM, RectifiedFlow, Schedule, Table
 from sigmascope.fixtures.oracles import FiniteSet, Gaussian, Mixture, Oracle, as_denoiser
@@ -34,8 +34,12 @@ def data_of(oracle: Oracle, images: int) -> DataSet:
 
 
 def run(denoiser: Denoiser, data: DataSet, draws: int = 1, batch_size: int = 1024, seed: int = 0) -> pd.DataFrame:
-    passes = evaluate(denoiser, data, SIGMAS, draws, Noise(seed), batch_size=batch_size)
-    return pd.concat([denoising_error.rows(part, data, "model") for part in passes], ignore_index=True)
+    subject = Subject(denoiser, data, SIGMAS, Noise(seed))
+    return measure(subject, [], draws, batch_size=batch_size).assign(model="model")
+
+
+def parts(denoiser: Denoiser, data: DataSet, draws: int = 1, batch_size: int = 1024) -> Iterator[Evaluations]:
+    return evaluate(Subject(denoiser, data, SIGMAS, Noise(0)), draws, batch_size=batch_size)
 
 
 def by_image(evaluations: pd.DataFrame) -> np.ndarray:
@@ -136,7 +140,8 @@ def test_rows_do_not_depend_on_batches_and_every_cell_is_there_once() -> None:
     whole = run(as_denoiser(GAUSSIAN), data, draws=3)
     assert len(whole) == 7 * 3 * 12
     assert not whole.duplicated(["image", "level", "draw"]).any()
-    assert tuple(whole.columns) == TABLES["evaluations"]
+    assert tuple(whole.columns) == (*KEYS, "model")
+    assert set(whole.columns) == set(TABLES["evaluations"])
     pd.testing.assert_frame_equal(run(as_denoiser(GAUSSIAN), data, draws=3, batch_size=5), whole, check_exact=True)
     assert set(whole["label"]) == {-1}
     np.testing.assert_allclose(whole["sigma"], SIGMAS.numpy()[whole["level"]], rtol=1e-12)
@@ -150,7 +155,7 @@ def test_noise_belongs_to_the_image_level_and_draw() -> None:
     more = run(as_denoiser(GAUSSIAN), many, draws=3).set_index(key)["error"]
     pd.testing.assert_series_equal(more.loc[base.index], base, check_exact=True)
     assert not np.isin(base, run(as_denoiser(GAUSSIAN), few, draws=2, seed=1)["error"]).any()
-    eps = torch.cat([part.eps for part in evaluate(as_denoiser(GAUSSIAN), few, SIGMAS, 2, Noise(0), batch_size=32)])
+    eps = torch.cat([part.eps for part in parts(as_denoiser(GAUSSIAN), few, 2, 32)])
     assert len(eps.unique(dim=0)) == 5 * 12 * 2
 
 
@@ -158,11 +163,13 @@ def test_labels_reach_a_conditional_model() -> None:
     labels = torch.tensor([3, 1, 2])
     data = DataSet(torch.zeros(3, 4), labels, "zeros")
     plain = wrap(_label, EDM(), "x0", (4,), micro_batch=8)
-    assert all(bool((part.prediction.x0 == -1).all()) for part in evaluate(plain, data, SIGMAS, 1, Noise(0)))
+    assert all(bool((part.prediction.x0 == -1).all()) for part in parts(plain, data))
     conditional = wrap(_label, EDM(), "x0", (4,), micro_batch=8, traits=Traits(classes=10))
-    for part in evaluate(conditional, data, SIGMAS, 1, Noise(0), batch_size=4):
+    for part in parts(conditional, data, batch_size=4):
         assert torch.equal(part.prediction.x0[:, 0], labels[part.image].float())
-        assert denoising_error.rows(part, data, "m")["label"].tolist() == labels[part.image].tolist()
+
+    rows = run(conditional, data)
+    assert rows["label"].tolist() == labels[rows["image"].tolist()].tolist()
 
 
 def _label(x: Tensor, t: Tensor, class_labels: Tensor | None = None) -> Tensor:
@@ -173,7 +180,7 @@ def test_what_is_evaluated_is_alpha_x0_plus_sigma_eps() -> None:
     """An identity network shows its input: (x_t - alpha x0)/sigma_t is the noise reported."""
     data = data_of(GAUSSIAN, 6)
     shown = wrap(lambda x, t: x, RectifiedFlow(), "x0", (16,), micro_batch=8, dtype=torch.float64)
-    for part in evaluate(shown, data, SIGMAS, 1, Noise(0)):
+    for part in parts(shown, data):
         alpha, sigma_t = part.level.alpha[:, None], part.level.sigma_t[:, None]
         assert math.isclose(float(alpha[0] + sigma_t[0]), 1.0)
         torch.testing.assert_close(

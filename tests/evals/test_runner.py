@@ -36,7 +36,7 @@ spec = "python:toy:toy"
 [[models]]
 name = "other"
 spec = "python:toy:other"
-[probes.denoising_error]
+[probes]
 levels = 4
 draws = 2
 [sampling]

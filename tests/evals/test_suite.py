@@ -31,7 +31,7 @@ def test_defaults(tmp_path: Path) -> None:
     assert suite.baseline_name == "a"
     assert suite.sampling is not None
     assert suite.sampling.grids == ["karras"]
-    assert suite.probes.denoising_error is None
+    assert suite.probes is None
 
 
 @pytest.mark.parametrize(
@@ -61,8 +61,8 @@ def test_defaults(tmp_path: Path) -> None:
             "distinct names, got a more",
         ),
         ('[sampling]\nsamplers = ["euler"]\nsteps = [4]', "", "nothing to run"),
-        ("[sampling]", "[probes.denoising_error]\nsigma_min = 3\nsigma_max = 2\n[sampling]", "sigma_min < sigma_max"),
-        ("[sampling]", "[probes.denoisingerror]\n[sampling]", "probes.denoisingerror: unknown key"),
+        ("[sampling]", "[probes]\nsigma_min = 3\nsigma_max = 2\n[sampling]", "sigma_min < sigma_max"),
+        ("[sampling]", "[probes]\nuse = ['calibraton']\n[sampling]", "did you mean 'calibration'"),
         ("[data]", "[data", "expected a suite in TOML"),
     ],
 )
