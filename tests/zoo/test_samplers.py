@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import diffusers
 import k_diffusion.sampling
 import pytest
@@ -41,22 +39,23 @@ def test_k_diffusion(ours: str, theirs: str) -> None:
     assert (found - expected).abs().max() < TOLERANCE * expected.abs().max()
 
 
-def test_edm_heun() -> None:
-    """Algorithm 1 of EDM as its authors' loop has it: Heun, no churn, an Euler step to zero (arXiv:2206.00364)."""
+@pytest.mark.parametrize("steps", [2, 9])
+@pytest.mark.parametrize(("ours", "theirs"), [("heun", "heun"), ("euler", "euler")])
+def test_edm(ours: str, theirs: str, steps: int) -> None:
+    """NVlabs' sampler with EDM's choices, in the copy that NVIDIA Modulus ships (arXiv:2206.00364, algorithm 1)."""
+    from modulus.utils.generative import deterministic_sampler
+
+    class Net:
+        sigma_min, sigma_max, round_sigma = 0.02, 80.0, staticmethod(torch.as_tensor)
+
+        def __call__(self, x: Tensor, low_resolution: None, sigma: Tensor, labels: None) -> Tensor:
+            return data_like(x, sigma)
+
     denoiser = wrap(data_like, "edm(0.02, 80)", "x0", (3, 4, 4), micro_batch=4)
-    steps, rho = 9, 7
-    index = torch.arange(steps, dtype=torch.float64)
-    times = (80 ** (1 / rho) + index / (steps - 1) * (0.02 ** (1 / rho) - 80 ** (1 / rho))) ** rho
-    times = torch.cat((times, torch.zeros(1)))
-    x = Noise(0).normal(IDS, "initial", 0, (3, 4, 4)).double() * times[0]
-    for now, then in itertools.pairwise(times):
-        slope = (x - data_like(x, now)) / now
-        moved = x + (then - now) * slope
-        if then > 0:
-            moved = x + (then - now) * (slope + (moved - data_like(moved, then)) / then) / 2
-        x = moved
-    found = sample(denoiser, solver("heun"), IDS, Noise(0), steps=9).images
-    assert (found - x).abs().max() < TOLERANCE * x.abs().max()
+    start = Noise(0).normal(IDS, "initial", 0, (3, 4, 4))
+    expected = deterministic_sampler(Net(), start, None, num_steps=steps, solver=theirs)
+    found = sample(denoiser, solver(ours), IDS, Noise(0), steps=steps).images
+    assert (found - expected).abs().max() < TOLERANCE * expected.abs().max()
 
 
 SCHEDULERS = [
@@ -70,7 +69,7 @@ SCHEDULERS = [
 
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
 @pytest.mark.parametrize(("name", "options"), SCHEDULERS)
-def test_diffusers(name: str, options: dict[str, object], prediction: str) -> None:
+def test_diffusers_schedulers_in_our_loop(name: str, options: dict[str, object], prediction: str) -> None:
     flow = name.startswith("FlowMatch")
     scheduler = getattr(diffusers, name)(**options, **({} if flow else {"prediction_type": prediction}))
     denoiser = _declared({**scheduler.config, "_class_name": name})
@@ -80,6 +79,36 @@ def test_diffusers(name: str, options: dict[str, object], prediction: str) -> No
         seen = x if flow else scheduler.scale_model_input(x, t)
         x = scheduler.step(network(seen, t.expand(3)), t, x, return_dict=False)[0]
     found = sample(denoiser, solver(f"diffusers:{name}"), IDS, Noise(0), steps=6, grid=None).images
+    assert (found - x).abs().max() < TOLERANCE * x.abs().max()
+
+
+NATIVE = [
+    ("ddim", "DDIMScheduler", {"clip_sample": False}),
+    ("dpmpp_2m", "DPMSolverMultistepScheduler", {"algorithm_type": "dpmsolver++", "solver_order": 2}),
+    ("euler", "EulerDiscreteScheduler", {}),
+    ("heun", "HeunDiscreteScheduler", {}),
+    ("euler", "FlowMatchEulerDiscreteScheduler", {}),
+    ("euler", "FlowMatchEulerDiscreteScheduler", {"shift": 3.0}),
+]
+
+
+@pytest.mark.parametrize(("ours", "name", "options"), NATIVE)
+def test_our_solvers_are_diffusers(ours: str, name: str, options: dict[str, object]) -> None:
+    """On the levels of diffusers' own loop, from the same latents: sigma_T z, which is what our scaled state starts at."""
+    flow = name.startswith("FlowMatch")
+    scheduler = getattr(diffusers, name)(**options)
+    denoiser = _declared({**scheduler.config, "_class_name": name})
+    scheduler.set_timesteps(6)
+    times = torch.unique_consecutive(scheduler.timesteps.double())  # Heun's visits each level twice
+    levels = denoiser.level(time=times / 1000 if flow else times)
+    z = Noise(0).normal(IDS, "initial", 0, (3, 4, 4))
+    exploding = name in ("EulerDiscreteScheduler", "HeunDiscreteScheduler")  # their state is x_t / alpha
+    x = z * float(levels.sigma[0] if exploding else levels.sigma_t[0])
+    for t in scheduler.timesteps:
+        seen = x if flow else scheduler.scale_model_input(x, t)
+        x = scheduler.step(network(seen, t.expand(3)), t, x, return_dict=False)[0]
+    sigmas = torch.cat((levels.sigma, torch.zeros(1)))
+    found = sample(denoiser, solver(ours), IDS, Noise(0), steps=6, grid=lambda schedule, steps: sigmas).images
     assert (found - x).abs().max() < TOLERANCE * x.abs().max()
 
 
