@@ -94,7 +94,7 @@ NATIVE = [
 
 @pytest.mark.parametrize(("ours", "name", "options"), NATIVE)
 def test_our_solvers_are_diffusers(ours: str, name: str, options: dict[str, object]) -> None:
-    """On the levels of diffusers' own loop, from the same latents: sigma_T z, which is what our scaled state starts at."""
+    """On the levels of diffusers' own loop, from the same latents: sigma_T z, where our scaled state starts."""
     flow = name.startswith("FlowMatch")
     scheduler = getattr(diffusers, name)(**options)
     denoiser = _declared({**scheduler.config, "_class_name": name})
