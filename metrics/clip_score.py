@@ -1,7 +1,7 @@
 """CLIP score: cosine between the embeddings of an image and of its prompt (Hessel et al. 2021, 2104.08718).
 
 Embeddings of pairs -> clip_similarity -> clip_score, in one of the two scales that go by that name: they differ by a
-factor of 40, and in whether an image that contradicts its prompt counts below 0.
+factor of 40, and in whether an image that contradicts its prompt counts below 0. Prompts come from prompts.py.
 """
 
 from __future__ import annotations

@@ -1,14 +1,15 @@
 """Metrics of one set of images against another, in one call: what `sigmascope metrics` and explain.py run.
 
 Images (or reference statistics) -> one pass each -> every metric asked for, under a protocol -> Evaluation. Names are
-checked and weights loaded before the first image is read.
+checked, prompts counted and weights loaded before the first image is read.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,21 +22,36 @@ from .features.preprocess import Preprocess
 from .images import Images
 from .lint import Inspector
 from .one_pass import FeatureSet, Need, collect
-from .pairs import PAIR_METRICS
+from .pairs import PAIR_METRICS, PairMetric
 from .protocols import Protocol, fingerprint
 from .reference import Statistics
 from .scores import METRICS, Z95, Question, Score, SetMetric
 
 Advance = Callable[[int], None]
+_PAIRS = 16  # at once
+
+
+@dataclass(frozen=True)
+class SetFacts:
+    """What was measured: where it came from, how many images, a hash of them in order and one of them in any order
+    (of statistics: of their content, twice)."""
+
+    source: str
+    count: int
+    digest: str
+    content: str
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """scores; warnings, sentences about either set; seconds; by name: features of the generated set, and networks."""
+    """scores; warnings, sentences about either set; seconds; facts of the generated set and of the reference; by name:
+    features of the generated set, and networks."""
 
     scores: list[Score]
     warnings: list[str]
     seconds: float
+    generated: SetFacts
+    reference: SetFacts | None
     features: dict[str, FeatureSet]
     networks: dict[str, FeatureNetwork]
 
@@ -48,76 +64,100 @@ def evaluate(
     options: FeatureOptions | None = None,
     device: torch.device | str = "cpu",
     advance: Advance = lambda images: None,
+    prompts: Sequence[str] | None = None,
 ) -> Evaluation:
     """Every metric named, of METRICS or PAIR_METRICS; pairs are taken in order. `options` say how weights are found;
-    preprocessing and precision are the protocol's. advance is told of images done, of both sets.
+    preprocessing and precision are the protocol's. advance is told of images done, of both sets. prompts: one per
+    generated image, in order.
 
-    Raises ConfigError for unknown names, LoadError for missing weights, DataError for unfit images,
+    Raises ConfigError for unknown names, LoadError for missing weights, DataError for unfit images or prompts,
     IncomparableError for statistics of another network than the protocol's.
     """
-    start, device = time.perf_counter(), torch.device(device)
+    start, device, options = time.perf_counter(), torch.device(device), options or FeatureOptions()
     chosen = [METRICS[name] for name in metrics if name not in PAIR_METRICS]
-    pairs = [name for name in metrics if name in PAIR_METRICS]
-    networks = load_networks(chosen, protocol, options or FeatureOptions(), device)
+    paired = [name for name in metrics if name in PAIR_METRICS]
     default = protocol.network
-    if reference is None and any(metric.reference for metric in chosen):
-        raise ConfigError("expected a reference for these metrics, got none")
+    _check_inputs(generated, reference, chosen, paired, prompts)
+    networks = load_networks(chosen, protocol, options, device)
+    pairs = {name: PAIR_METRICS[name](options if not networks else replace(options, weights=None)) for name in paired}
     if isinstance(reference, Statistics):
         _check_statistics(reference, chosen, networks, default)
+    texts = {name: _texts(networks[name], prefix, prompts or ()) for name, prefix in _prefixes(chosen)}
 
     found, inspector = _pass(generated, networks, _needs(chosen, default, "generated"), device, advance)
+    mine = SetFacts(generated.source, inspector.count, inspector.digest, inspector.content)
     others: dict[str, FeatureSet] = {}
-    digest, warnings = "", []
+    theirs, warnings = None, []
     if isinstance(reference, Statistics):
-        others, digest = {default: reference.features()}, reference.digest
+        others = {default: reference.features()}
+        theirs = SetFacts(reference.provenance.source, reference.provenance.n, reference.digest, reference.digest)
     elif reference is not None:
         others, other = _pass(reference, networks, _needs(chosen, default, "reference"), device, advance)
-        digest = other.digest()
+        theirs = SetFacts(reference.source, other.count, other.digest, other.content)
         warnings = [f"reference: {sentence}" for sentence in other.findings()]
 
+    digest = "" if theirs is None else theirs.digest
+    asked = hashlib.sha256("\0".join(prompts or ()).encode()).hexdigest()[:16]
     scores = []
     for metric in chosen:
         name = metric.network or default
-        scores += metric.score(Question(found[name], others.get(name), networks[name], protocol, digest))
+        question = Question(found[name], others.get(name), networks[name], protocol, digest, texts.get(name), asked)
+        scores += metric.score(question)
     if pairs:
-        scores += _pairs(generated, reference, pairs)
+        assert isinstance(reference, Images)
+        scores += _pairs(generated, reference, pairs, digest, device)
     dimensions = [networks[m.network or default].dimension for m in chosen if "moments" in m.generated]
     ordered = _labels(generated, found) if "inception_score" in metrics else None
-    mine = [f"generated: {sentence}" for sentence in inspector.findings(max(dimensions, default=None), ordered)]
-    return Evaluation(scores, mine + warnings, time.perf_counter() - start, found, networks)
+    findings = [f"generated: {sentence}" for sentence in inspector.findings(max(dimensions, default=None), ordered)]
+    return Evaluation(scores, findings + warnings, time.perf_counter() - start, mine, theirs, found, networks)
 
 
 def load_networks(
     metrics: Sequence[SetMetric], protocol: Protocol, options: FeatureOptions, device: torch.device
 ) -> dict[str, FeatureNetwork]:
-    """Each network once, as the protocol runs it; those that bring their own preprocessing keep it."""
+    """Each network once, as the protocol runs it; those that bring their own preprocessing keep it. options.weights are
+    the protocol's network's, or those of the only network there is."""
     made = {}
-    for name in sorted({metric.network or protocol.network for metric in metrics}):
+    names = sorted({metric.network or protocol.network for metric in metrics})
+    for name in names:
         chosen = replace(options, precision=protocol.precision)
         if name == "inception":
             chosen = replace(chosen, preprocess=Preprocess(protocol.resize, protocol.normalise))
-        elif name != protocol.network:
-            chosen = replace(chosen, weights=None)  # the file named is the protocol's network's
+        if name != protocol.network and len(names) > 1:
+            chosen = replace(chosen, weights=None)
         if name == "digits":
             chosen = FeatureOptions(precision=protocol.precision)
         made[name] = load_features(name, chosen).to(device)
     return made
 
 
-class _Watched(Inspector):
-    """An inspector that also knows a digest of all images, in order."""
+def _check_inputs(
+    generated: Images,
+    reference: Images | Statistics | None,
+    metrics: Sequence[SetMetric],
+    pairs: Sequence[str],
+    prompts: Sequence[str] | None,
+) -> None:
+    if reference is None and any(metric.reference for metric in metrics):
+        raise ConfigError("expected a reference for these metrics, got none")
+    if pairs and (not isinstance(reference, Images) or reference.count != generated.count):
+        there = f"{reference.count} images" if isinstance(reference, Images) else "no images"
+        raise DataError(f"{pairs[0]}: expected a target for each of {generated.count} images, got {there}")
+    if any(metric.prefix is not None for metric in metrics):
+        if prompts is None:
+            raise ConfigError("expected a prompt for each image for a CLIP score, got no prompts")
+        if len(prompts) != generated.count:
+            raise DataError(f"expected a prompt for each of {generated.count} images, got {len(prompts)}")
 
-    def __init__(self, jpeg: float) -> None:
-        super().__init__(jpeg)
-        self._digest = hashlib.sha256()
 
-    def add(self, images: Tensor) -> None:
-        super().add(images)
-        self._digest.update(f"{tuple(images.shape[1:])}".encode() * len(images))
-        self._digest.update(images.cpu().contiguous().numpy().tobytes())
+def _prefixes(metrics: Sequence[SetMetric]) -> Iterator[tuple[str, str]]:
+    return ((metric.network or "", metric.prefix) for metric in metrics if metric.prefix is not None)
 
-    def digest(self) -> str:
-        return self._digest.hexdigest()[:16]
+
+def _texts(network: FeatureNetwork, prefix: str, prompts: Sequence[str]) -> Tensor:
+    from .features.vit import embed_prompts
+
+    return embed_prompts(network, [f"{prefix}{prompt}" for prompt in prompts])
 
 
 def _pass(
@@ -126,16 +166,16 @@ def _pass(
     needs: dict[str, frozenset[Need]],
     device: torch.device,
     advance: Advance,
-) -> tuple[dict[str, FeatureSet], _Watched]:
-    watched = _Watched(images.jpeg)
+) -> tuple[dict[str, FeatureSet], Inspector]:
+    inspector = Inspector(images.jpeg)
 
     def batches() -> Iterator[Tensor]:
         for batch in images.batches():
-            watched.add(batch)
+            inspector.add(batch)
             yield batch
 
     wanted = {name: network for name, network in networks.items() if needs.get(name)}
-    return collect(batches(), wanted, needs, device, advance), watched
+    return collect(batches(), wanted, needs, device, advance), inspector
 
 
 def _needs(metrics: Sequence[SetMetric], default: str, side: str) -> dict[str, frozenset[Need]]:
@@ -150,7 +190,7 @@ def _check_statistics(
     statistics: Statistics, metrics: Sequence[SetMetric], networks: dict[str, FeatureNetwork], default: str
 ) -> None:
     network = networks.get(default)
-    if network is None or any((metric.network or default) != default for metric in metrics):
+    if network is None or any(metric.reference and (metric.network or default) != default for metric in metrics):
         raise ConfigError(f"expected metrics of {default} features against statistics, got others: name images instead")
     if len(statistics.mean) != network.dimension:
         raise DataError(f"expected statistics of {network.dimension} dimensions, got {len(statistics.mean)}")
@@ -169,19 +209,22 @@ def _labels(images: Images, found: dict[str, FeatureSet]) -> Sequence[int] | Non
     return None if logits is None else logits.argmax(dim=1).tolist()
 
 
-def _pairs(generated: Images, reference: Images | Statistics | None, names: Sequence[str]) -> list[Score]:
-    if not isinstance(reference, Images) or reference.count != generated.count:
-        there = f"{reference.count} images" if isinstance(reference, Images) else "no images"
-        raise DataError(f"pairs: expected a target for each of {generated.count} images, got {there}")
-    values: dict[str, list[Tensor]] = {name: [] for name in names}
-    for first, second in zip(generated.batches(16), reference.batches(16), strict=True):
-        for name in names:
-            values[name].append(PAIR_METRICS[name](first, second))
+def _pairs(
+    generated: Images, reference: Images, metrics: Mapping[str, PairMetric], digest: str, device: torch.device
+) -> list[Score]:
+    values: dict[str, list[Tensor]] = {name: [] for name in metrics}
+    both = zip(generated.read(), reference.read(), strict=True)
+    for _, group in itertools.groupby(both, lambda pair: (pair[0].shape, pair[1].shape)):
+        while held := list(itertools.islice(group, _PAIRS)):
+            first, second = (torch.stack(side).to(device) for side in zip(*held, strict=True))
+            for name, metric in metrics.items():
+                values[name].append(metric.values(first, second).cpu())
     scores = []
-    for name in names:
+    for name, metric in metrics.items():
         table = torch.cat(values[name]).numpy()
         n, mean = len(table), float(table.mean())
         half = float(Z95 * table.std(ddof=1) / np.sqrt(n)) if n > 1 and np.isfinite(table).all() else float("nan")
-        protocol = "mean over pairs in order, 8-bit values, torchmetrics"
-        scores.append(Score(name.upper(), mean, mean - half, mean + half, n, protocol, fingerprint(metric=name)))
+        mark = fingerprint(metric=name, protocol=metric.protocol, weights=metric.weights, reference=digest)
+        words = f"mean over pairs in order; {metric.protocol}"
+        scores.append(Score(metric.title, mean, mean - half, mean + half, n, words, mark))
     return scores

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import re
 import tarfile
 import zipfile
 from collections import deque
@@ -32,20 +33,22 @@ _READERS = 4
 @dataclass(frozen=True, eq=False)
 class Images:
     """source, in words; count; read() starts a fresh pass, image by image; labels (count,) where the source has them;
-    jpeg: the share that is stored as JPEG."""
+    jpeg: the share that is stored as JPEG; names (count,) of the files, below the source, where it has files."""
 
     source: str
     count: int
     read: Callable[[], Iterator[Tensor]]
     labels: Sequence[int] | None = None
     jpeg: float = 0.0
+    names: Sequence[str] | None = None
 
     def first(self, limit: int | None) -> Images:
         """The first `limit` of them."""
         if limit is None or limit >= self.count:
             return self
         labels = None if self.labels is None else self.labels[:limit]
-        return Images(self.source, limit, lambda: itertools.islice(self.read(), limit), labels, self.jpeg)
+        names = None if self.names is None else self.names[:limit]
+        return Images(self.source, limit, lambda: itertools.islice(self.read(), limit), labels, self.jpeg, names)
 
     def batches(self, size: int = 64) -> Iterator[Tensor]:
         """(n, C, H, W) with n <= size: consecutive images of one shape, in order."""
@@ -59,7 +62,9 @@ def open_images(source: str | Path | Tensor | Sequence[Any]) -> Images:
 
     FOLDER               image files below it, by path; subfolders are classes
     FILE.zip             image files in it, by name
-    FILE.tar             a webdataset shard: image files in the order stored
+    FILE.tar             a webdataset shard: image files in the order stored; shard-{000..003}.tar, one after the other
+    FILE.parquet         a table with a column of images, as Hugging Face has them; a folder of such files
+    a saved data set     the folder that `datasets.Dataset.save_to_disk` made
     FILE.npz             guided-diffusion's: arr_0 (N, H, W, C) uint8, read as a stream, and labels in arr_1
     a tensor             uint8 (N, C, H, W)
     a data set           of Hugging Face or any sequence: rows that are images, or have an `image` and perhaps a `label`
@@ -71,13 +76,13 @@ def open_images(source: str | Path | Tensor | Sequence[Any]) -> Images:
     if not isinstance(source, str | Path):
         return _of_sequence(source)
     path = Path(source)
-    if path.is_dir():
-        return _of_folder(path)
-    openers = {".zip": _of_zip, ".tar": _of_tar, ".npz": _of_npz}
-    if not path.is_file() or path.suffix not in openers:
-        raise DataError(f"expected a folder of images or a file {', '.join(openers)}, got {str(source)!r}")
+    openers = {".zip": _of_zip, ".tar": _of_tars, ".npz": _of_npz, ".parquet": _of_tables}
+    shards = numbered(path)
+    if not path.is_dir() and (path.suffix not in openers or not all(shard.is_file() for shard in shards)):
+        missing = next((str(shard) for shard in shards if not shard.is_file()), str(source))
+        raise DataError(f"expected a folder of images or a file {', '.join(openers)}, got {missing!r}")
     try:
-        return openers[path.suffix](path)
+        return _of_folder(path) if path.is_dir() else openers[path.suffix](path)
     except (OSError, ValueError, KeyError, zipfile.BadZipFile, tarfile.TarError) as error:
         raise DataError(f"{path}: expected a readable {path.suffix} of images, got: {error}") from error
 
@@ -105,21 +110,48 @@ def _of_tensor(images: Tensor) -> Images:
 
 
 def _of_sequence(rows: Sequence[Any]) -> Images:
+    """A `datasets.Dataset` gives its labels as a column; asked row by row it would decode every image for them."""
+
     def one(row: Any) -> Tensor:
         found = row["image"] if isinstance(row, dict) else row
         if isinstance(found, Image.Image):
             return as_tensor(found)
         raise DataError(f"expected rows with an image of Pillow's, got {type(found).__name__}")
 
-    labels = [row["label"] for row in rows] if len(rows) and isinstance(rows[0], dict) and "label" in rows[0] else None
+    columns = getattr(rows, "column_names", None)
+    labels: list[int] | None = None
+    if columns is not None:
+        labels = list(rows["label"]) if "label" in columns else None  # type: ignore[call-overload]
+    elif len(rows) and isinstance(rows[0], dict) and "label" in rows[0]:
+        labels = [row["label"] for row in rows]
     return Images(type(rows).__name__, len(rows), lambda: (one(rows[i]) for i in range(len(rows))), labels)
+
+
+def numbered(path: Path) -> list[Path]:
+    """shard-{000..003}.tar -> the four of them, with as many digits; any other name -> itself."""
+    found = re.search(r"\{(\d+)\.\.(\d+)\}", path.name)
+    if found is None:
+        return [path]
+    first, last = found.groups()
+    start, end = found.span()
+    names = (f"{number:0{len(first)}d}" for number in range(int(first), int(last) + 1))
+    return [path.with_name(f"{path.name[:start]}{name}{path.name[end:]}") for name in names]
 
 
 def _of_folder(root: Path) -> Images:
     paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES)
+    if not paths:
+        return _of_tables(root)
     classes = sorted({path.parent for path in paths})
     labels = [classes.index(path.parent) for path in paths] if len(classes) > 1 else None
-    return _of_files(str(root), [str(path) for path in paths], lambda name: Path(name).read_bytes(), labels)
+    names = [path.relative_to(root).as_posix() for path in paths]
+    return _of_files(str(root), names, lambda name: (root / name).read_bytes(), labels)
+
+
+def _of_tables(path: Path) -> Images:
+    from .image_tables import open_tables
+
+    return open_tables(path)
 
 
 def _of_zip(path: Path) -> Images:
@@ -127,17 +159,21 @@ def _of_zip(path: Path) -> Images:
     return _of_files(str(path), sorted(_images(archive.namelist())), archive.read, None)
 
 
-def _of_tar(path: Path) -> Images:
-    with tarfile.open(path) as archive:
-        names = _images(archive.getnames())
+def _of_tars(path: Path) -> Images:
+    shards = numbered(path)
+    names = []
+    for shard in shards:
+        with tarfile.open(shard) as archive:
+            names += _images(archive.getnames())
 
     def read() -> Iterator[Tensor]:
-        with tarfile.open(path) as stream:
-            for member in stream:
-                if Path(member.name).suffix.lower() in SUFFIXES and (file := stream.extractfile(member)):
-                    yield decode(file.read(), f"{path}: {member.name}")
+        for shard in shards:
+            with tarfile.open(shard) as stream:
+                for member in stream:
+                    if _images([member.name]) and (file := stream.extractfile(member)):
+                        yield decode(file.read(), f"{shard}: {member.name}")
 
-    return Images(str(path), _some(str(path), names), read, None, _share_of_jpeg(names))
+    return Images(str(path), _some(str(path), names), read, None, _share_of_jpeg(names), names)
 
 
 def _of_npz(path: Path) -> Images:
@@ -187,7 +223,7 @@ def _of_files(source: str, names: list[str], content: Callable[[str], bytes], la
             while ahead:
                 yield ahead.popleft().result()
 
-    return Images(source, _some(source, names), read, labels, _share_of_jpeg(names))
+    return Images(source, _some(source, names), read, labels, _share_of_jpeg(names), names)
 
 
 def _images(names: list[str]) -> list[str]:

@@ -26,6 +26,7 @@ class Inspector:
         self.count = 0
         self.shapes: Counter[tuple[int, ...]] = Counter()
         self.hashes: Counter[bytes] = Counter()
+        self._ordered_hash = hashlib.sha256()
         self.histogram = np.zeros(256, np.int64)
         self.borders, self.insides = [0.0, 0], [0.0, 0]
 
@@ -33,8 +34,11 @@ class Inspector:
         images = images.cpu().contiguous()
         self.count += len(images)
         self.shapes[tuple(images.shape[1:])] += len(images)
+        shape = f"{tuple(images.shape[1:])}".encode()
         for image in images:
-            self.hashes[hashlib.blake2b(image.numpy().tobytes(), digest_size=8).digest()] += 1
+            found = hashlib.blake2b(image.numpy().tobytes(), digest_size=16, key=shape).digest()
+            self.hashes[found] += 1
+            self._ordered_hash.update(found)
         self.histogram += np.bincount(images.numpy().ravel(), minlength=256)
         if images.shape[3] >= 32:
             steps = images.float().mean(dim=1).diff(dim=2).abs()
@@ -42,6 +46,16 @@ class Inspector:
             for chosen, total in ((at_border, self.borders), (~at_border, self.insides)):
                 total[0] += float(steps[:, :, chosen].double().sum())
                 total[1] += steps[:, :, chosen].numel()
+
+    @property
+    def digest(self) -> str:
+        """16 hex digits of the images in their order."""
+        return self._ordered_hash.hexdigest()[:16]
+
+    @property
+    def content(self) -> str:
+        """16 hex digits of the images in any order."""
+        return hashlib.sha256(b"".join(sorted(self.hashes.elements()))).hexdigest()[:16]
 
     def findings(self, dimension: int | None = None, labels: Sequence[int] | None = None) -> list[str]:
         """Sentences, most damaging first. dimension d of the features a Fréchet distance is taken of, where it is;

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..errors import DataError, IncomparableError
 from ..registry import Registry
+from .clip_score import Scale, clip_score, clip_similarity
 from .cmmd import cmmd
 from .features import FeatureNetwork
 from .frechet import Gaussian, frechet_distance, frechet_influence
@@ -54,6 +55,10 @@ class Question:
     network: FeatureNetwork
     protocol: Protocol
     digest: str
+    texts: Tensor | None = None
+    """Embeddings (n, d) of the generated images' prompts, by the same network."""
+    prompts: str = ""
+    """Identifies the prompts."""
 
     def score(
         self, metric: str, value: float, half: float = math.nan, how: str = "", alone: bool = False, **choices: object
@@ -96,12 +101,14 @@ class Question:
 
 @dataclass(frozen=True)
 class SetMetric:
-    """network: the one whose features it is defined on; None: the protocol's. generated, reference: what it needs."""
+    """network: the one whose features it is defined on; None: the protocol's. generated, reference: what it needs.
+    prefix: what stands before every prompt; None: it takes no prompts."""
 
     score: Callable[[Question], list[Score]]
     generated: frozenset[Need]
     reference: frozenset[Need]
     network: str | None = None
+    prefix: str | None = None
 
 
 METRICS: Registry[SetMetric] = Registry("metric")
@@ -109,10 +116,14 @@ METRICS: Registry[SetMetric] = Registry("metric")
 
 
 def _metric(
-    name: str, generated: tuple[Need, ...], reference: tuple[Need, ...], network: str | None = None
+    name: str,
+    generated: tuple[Need, ...],
+    reference: tuple[Need, ...],
+    network: str | None = None,
+    prefix: str | None = None,
 ) -> Callable[[Callable[[Question], list[Score]]], Callable[[Question], list[Score]]]:
     def register(score: Callable[[Question], list[Score]]) -> Callable[[Question], list[Score]]:
-        METRICS.register(name)(SetMetric(score, frozenset(generated), frozenset(reference), network))
+        METRICS.register(name)(SetMetric(score, frozenset(generated), frozenset(reference), network, prefix))
         return score
 
     return register
@@ -223,6 +234,31 @@ def _mind(question: Question) -> list[Score]:
 def _cmmd(question: Question) -> list[Score]:
     """CMMD: kernel distance of CLIP embeddings under a Gaussian kernel, times 1000."""
     return [question.score("CMMD", cmmd(*question.rows()), how="Gaussian kernel, sigma 10, V-statistic, times 1000")]
+
+
+@_metric("clip_score", ("rows",), (), "clip-l", prefix="")
+def _clip_score(question: Question) -> list[Score]:
+    """CLIP score of torchmetrics: 100 cos of image and prompt on ViT-L/14, averaged, then not below 0."""
+    return [_of_prompts(question, "CLIP score", "torchmetrics", "max(mean of 100 cos, 0)")]
+
+
+@_metric("clip_score_hessel", ("rows",), (), "clip-b-32", prefix="A photo depicts ")
+def _clip_score_hessel(question: Question) -> list[Score]:
+    """CLIP score of Hessel et al.: 2.5 max(cos, 0) on ViT-B/32 of every pair, averaged."""
+    how = "mean of 2.5 max(cos, 0), prompts after 'A photo depicts '"
+    return [_of_prompts(question, "CLIP score (Hessel)", "hessel", how)]
+
+
+def _of_prompts(question: Question, name: str, scale: Scale, how: str) -> Score:
+    assert question.generated.rows is not None
+    if question.texts is None:
+        raise DataError(f"{name}: expected a prompt for each image, got none")
+    similarity = clip_similarity(question.generated.rows, question.texts)
+    value, n = clip_score(similarity, scale), len(similarity)
+    each = 100 * similarity if scale == "torchmetrics" else 2.5 * similarity.clamp_min(0)
+    # A mean that was raised to 0 has no interval.
+    half = Z95 * float(each.std()) / math.sqrt(n) if n > 1 and float(each.mean()) >= 0 else math.nan
+    return question.score(name, value, half, how, alone=True, scale=scale, prompts=question.prompts)
 
 
 @_metric("vendi", ("rows",), ())

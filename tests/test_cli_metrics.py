@@ -85,7 +85,9 @@ def test_explain_sets_and_results(invoke: Invoke, tmp_path: Path) -> None:
 
 def test_weights_are_listed_and_imported_by_hash(invoke: Invoke, tmp_path: Path) -> None:
     rows = json.loads(invoke("weights", "--json").out)
-    assert {row["network"] for row in rows} == {"inception", "dinov2", "clip", "clip-l-336"}
+    assert {row["network"] for row in rows} == {
+        "inception", "dinov2", "clip", "clip-l", "clip-l-336", "lpips-alex", "lpips-vgg",
+    }  # fmt: skip
     assert {row["state"] for row in rows} == {"missing"}
     (tmp_path / "any.pth").write_bytes(b"not weights")
     refused = invoke("weights", "--import", "any.pth")

@@ -176,15 +176,13 @@ def _dinov2(options: FeatureOptions) -> FeatureNetwork:
     return load_dinov2(options)
 
 
-@FEATURE_NETWORKS.register("clip")
-def _clip(options: FeatureOptions) -> FeatureNetwork:
-    from .vit import load_clip
+def _clip(name: str) -> None:
+    @FEATURE_NETWORKS.register(name)
+    def load(options: FeatureOptions) -> FeatureNetwork:
+        from .vit import load_clip
 
-    return load_clip("clip", options)
+        return load_clip(name, options)
 
 
-@FEATURE_NETWORKS.register("clip-l-336")
-def _clip_l_336(options: FeatureOptions) -> FeatureNetwork:
-    from .vit import load_clip
-
-    return load_clip("clip-l-336", options)
+for _name in ("clip", "clip-b-32", "clip-l", "clip-l-336"):
+    _clip(_name)

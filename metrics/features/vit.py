@@ -1,12 +1,13 @@
 """DINOv2 and CLIP, transformers' own networks: uint8 images -> class-token features or projected embeddings.
 
-A model folder (weights.py) -> load_dinov2, load_clip -> FeatureNetwork; prompts -> TextEncoder. Images are resized as
-the reference implementations do it, by Pillow's bicubic filter: DINOv2, CMMD and CLIP score on 8-bit values, one by one
-on the CPU; CLIP-FID in float, as clean-fid does.
+A model folder (weights.py) -> load_dinov2, load_clip -> FeatureNetwork; prompts -> embed_prompts. Images are resized as
+the reference implementations do it, by Pillow's bicubic filter: DINOv2, CMMD and CLIP scores on 8-bit values, one by
+one on the CPU; CLIP-FID in float, as clean-fid does.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,14 @@ from torch import Tensor, nn
 from transformers import AutoTokenizer, CLIPModel, Dinov2Model
 
 from ...errors import DataError, LoadError
-from . import FeatureNetwork, FeatureOptions, Features
+from . import FeatureNetwork, FeatureOptions, Features, arithmetic
 from .preprocess import resize_clean
 from .weights import KNOWN_WEIGHTS, HubModel, find_model, sha256
 
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 OPENAI = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 DINOV2_SIZE = 224
+_PROMPTS = 64  # at once
 
 
 class DINOv2(nn.Module):
@@ -43,9 +45,9 @@ class DINOv2(nn.Module):
 class CLIPImages(nn.Module):
     """uint8 (N, 3, H, W) -> projected image embeddings (N, d), not scaled to length 1."""
 
-    def __init__(self, network: CLIPModel, crop: bool) -> None:
+    def __init__(self, network: CLIPModel, crop: bool, folder: Path) -> None:
         super().__init__()
-        self.network, self.crop = network, crop
+        self.network, self.crop, self.folder = network, crop, folder
         self.size = int(network.config.vision_config.image_size)
 
     def forward(self, images: Tensor) -> Features:
@@ -55,23 +57,34 @@ class CLIPImages(nn.Module):
         return Features(self.network.visual_projection(pooled).float())
 
 
-class TextEncoder:
-    """Prompts -> projected text embeddings (n, d) of the same CLIP; too long a prompt is cut, as CLIP itself does."""
+@torch.inference_mode()
+def embed_prompts(clip: FeatureNetwork, prompts: Sequence[str]) -> Tensor:
+    """Projected text embeddings (n, d) by the CLIP of a feature network, float32 on the CPU; too long a prompt is cut,
+    as CLIP itself does. Raises LoadError where no tokenizer lies beside the weights."""
+    images = clip.network
+    if not isinstance(images, CLIPImages):
+        raise DataError(f"expected a CLIP network to embed prompts, got {clip.name}")
+    tokenizer, network = _tokenizer(images.folder), images.network
+    length = network.config.text_config.max_position_embeddings
+    parts = []
+    with arithmetic(clip.options.precision, network.device):
+        for start in range(0, len(prompts), _PROMPTS):
+            batch = list(prompts[start : start + _PROMPTS])
+            tokens = tokenizer(batch, padding=True, truncation=True, max_length=length, return_tensors="pt")
+            pooled = network.text_model(**tokens.to(network.device)).pooler_output
+            parts.append(network.text_projection(pooled).float().cpu())
+    return torch.cat(parts)
 
-    def __init__(self, folder: Path, network: CLIPModel) -> None:
-        try:
-            self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        except (OSError, ValueError) as error:
-            raise LoadError(f"{folder}: expected CLIP's tokenizer beside the weights, got: {error}") from error
-        self.network = network
 
-    @torch.inference_mode()
-    def __call__(self, prompts: list[str]) -> Tensor:
-        length = self.network.config.text_config.max_position_embeddings
-        tokens = self.tokenizer(prompts, padding=True, truncation=True, max_length=length, return_tensors="pt")
-        pooled = self.network.text_model(**tokens.to(self.network.device)).pooler_output
-        embeddings: Tensor = self.network.text_projection(pooled).float()
-        return embeddings
+def _tokenizer(folder: Path) -> Any:
+    """Files are looked for here: without them transformers makes an empty tokenizer, to which all prompts are alike."""
+    whole, parts = folder / "tokenizer.json", (folder / "vocab.json", folder / "merges.txt")
+    if not whole.is_file() and not all(part.is_file() for part in parts):
+        raise LoadError(f"{folder}: expected CLIP's tokenizer.json, or vocab.json and merges.txt, got neither")
+    try:
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise LoadError(f"{folder}: expected CLIP's tokenizer, got: {error}") from error
 
 
 def load_dinov2(options: FeatureOptions) -> FeatureNetwork:
@@ -85,12 +98,13 @@ def load_dinov2(options: FeatureOptions) -> FeatureNetwork:
 
 
 def load_clip(name: str, options: FeatureOptions) -> FeatureNetwork:
-    """clip: ViT-B/32, squeezed to a square, for CLIP-FID; clip-l-336: ViT-L/14, shorter side resized and centre
-    cropped, for CMMD and CLIP score. Raises LoadError where the model is missing."""
-    folder, digest = _found(name, options)
+    """clip: ViT-B/32, squeezed to a square, for CLIP-FID; with the shorter side resized and the centre cropped, as CLIP
+    itself does, clip-b-32 and clip-l (ViT-L/14) for CLIP scores and clip-l-336 for CMMD. Raises LoadError where the
+    model is missing."""
+    folder, digest = _found("clip" if name == "clip-b-32" else name, options)
     network = _loaded(CLIPModel, folder)
     crop = name != "clip"
-    made = CLIPImages(network, crop)
+    made = CLIPImages(network, crop, folder)
     how = "8 bits, shorter side and centre crop" if crop else "float, squeezed"
     protocol = f"CLIP projected image embedding; Pillow bicubic to {made.size}x{made.size}, {how}, CLIP mean and std"
     return FeatureNetwork(made, name, network.config.projection_dim, protocol, digest, options)

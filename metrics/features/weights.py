@@ -53,7 +53,14 @@ KNOWN_WEIGHTS: dict[str, PublishedWeights | HubModel] = {
     ),
     "dinov2": HubModel("facebook/dinov2-large"),
     "clip": HubModel("openai/clip-vit-base-patch32"),
+    "clip-l": HubModel("openai/clip-vit-large-patch14"),
     "clip-l-336": HubModel("openai/clip-vit-large-patch14-336"),
+    "lpips-alex": PublishedWeights(
+        names=("alexnet-owt-7be5be79.pth",), url="https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"
+    ),
+    "lpips-vgg": PublishedWeights(
+        names=("vgg16-397923af.pth",), url="https://download.pytorch.org/models/vgg16-397923af.pth"
+    ),
 }
 """What each feature network needs, by its name."""
 
