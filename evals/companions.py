@@ -10,6 +10,7 @@ import hashlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -71,7 +72,8 @@ class Autoencoder:
 class TextEncoder:
     """How captions become conditioning."""
 
-    encode: Encode
+    open: Callable[[], Encode]
+    """Gives the function that encodes; what it holds is dropped after use, for it may be larger than the network."""
     fingerprint: str = ""
     """Hash of its weights; empty where unknown."""
 
@@ -80,7 +82,8 @@ class TextEncoder:
 
     def rows(self, prompts: Sequence[str]) -> dict[str, Tensor]:
         """One row per prompt, on the CPU. Each is encoded alone, so that a row depends on its prompt only."""
-        made = [self.encode([prompt]) for prompt in prompts]
+        encode = self.open()
+        made = [encode([prompt]) for prompt in prompts]
         return {name: torch.cat([row[name].detach().cpu() for row in made]) for name in made[0]}
 
 
@@ -109,13 +112,13 @@ def as_text_encoder(given: Any) -> TextEncoder | None:
     if given is None or given == NONE or isinstance(given, TextEncoder):
         return None if given == NONE else given
     if hasattr(given, "encode_prompt"):
-        return TextEncoder(lambda prompts: encode_text(given, prompts))
+        return TextEncoder(lambda: partial(encode_text, given))
     if not callable(given):
         raise ConfigError(
             "text: expected a function of prompts, a TextEncoder, a diffusers pipeline or, in a suite, "
             f'"diffusers:PATH", "python:FILE.py:FACTORY" or "none", got {_named(given)}'
         )
-    return TextEncoder(given)
+    return TextEncoder(lambda: given)
 
 
 def encode_text(pipeline: Any, prompts: Sequence[str]) -> dict[str, Tensor]:

@@ -70,6 +70,8 @@ class ModelRecord(_Record):
     data_range: tuple[float, float]
     fingerprint: str
     """sha256 of the weights; empty where unknown."""
+    image_shape: tuple[int, ...] = ()
+    """Of one decoded sample, where event_shape is that of its latents; empty elsewhere."""
     autoencoder: str = ""
     """Fingerprint of the autoencoder whose latents are denoised, in whose units denoising errors are; or empty."""
 

@@ -23,7 +23,7 @@ from torch import Tensor
 from ..errors import ConfigError, DataError, ModelError
 from . import noise as noise_module
 from .conditioning import captioned
-from .data import DataSet, load_data, seen_by
+from .data import METADATA, DataSet, load_data, seen_by
 from .denoiser import Denoiser
 from .identity import identity
 from .levels import log_snr_levels
@@ -238,7 +238,7 @@ def _probe(plan: Plan, cell: Cell, progress: Progress) -> tuple[dict[str, pd.Dat
     assert settings is not None
     probes = plan.probes[cell.model]
     subject = plan.subjects[cell.model]
-    worst = Worst(settings.worst if subject.denoiser.autoencoder is None else 0)
+    worst = Worst(settings.worst, subject.denoiser.autoencoder)
     rows = measure(subject, probes, settings.draws, batch_size=plan.batch_size, progress=progress, watch=worst)
     tables = {"evaluations": rows, "curves": curves(rows, probes), "worst": worst.table(subject.data.labels)}
     tables = {name: table.assign(model=cell.model) for name, table in tables.items() if len(table)}
@@ -405,7 +405,10 @@ def _check_fits(name: str, denoiser: Denoiser, data: DataSet, device: torch.devi
         of = "" if denoiser.autoencoder is None else f" latents {denoiser.event_shape} of images"
         raise DataError(f"model {name!r} denoises{of} {denoiser.image_shape}, but the data {data.source} has {shape}")
     if denoiser.text is not None and data.captions is None:
-        raise DataError(f"model {name!r} is conditioned on text, but the data {data.source} has no captions")
+        raise DataError(
+            f"model {name!r} is conditioned on text, but the data {data.source} has no captions; expected a folder "
+            f"with {METADATA}, an .npz file with `captions`, or (images, labels, captions) of a python: function"
+        )
     classes = denoiser.traits.classes
     if classes is None:
         return
@@ -430,6 +433,7 @@ def _record(plan: Plan, status: Status, created: str, cells: list[CellRecord]) -
             event_shape=denoiser.event_shape,
             data_range=denoiser.data_range,
             fingerprint=denoiser.traits.fingerprint,
+            image_shape=() if denoiser.autoencoder is None else denoiser.image_shape,
             autoencoder="" if denoiser.autoencoder is None else denoiser.autoencoder.fingerprint,
         )
 

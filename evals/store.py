@@ -111,7 +111,7 @@ class Run:
         kept = rows[rows["tile"] >= 0]
         if cell is None or kept.empty:
             return {}
-        shape = self._event_shape(model)
+        shape = self._image_size(model)
         return {
             int(sample): tile
             for sample, tile in zip(kept["sample"], _tiles(self._sheet(cell.key), shape, kept["tile"]), strict=True)
@@ -125,15 +125,15 @@ class Run:
         if cell is None or tiles.empty:
             return {}
         numbers = pd.Series([tile + picture for tile in tiles for picture in range(len(PICTURES))])
-        shown = _tiles(self._sheet(cell.key), self._event_shape(model), numbers)
+        shown = _tiles(self._sheet(cell.key), self._image_size(model), numbers)
         return dict(zip(numbers.tolist(), shown, strict=True))
 
     def _sheet(self, key: str) -> Path:
         whole = self.folder / "images" / f"{key}.webp"
         return whole if whole.exists() else self.folder / "cells" / key / "images.webp"
 
-    def _event_shape(self, model: str) -> tuple[int, int]:
-        shape = next(m.event_shape for m in self.record.models if m.name == model)
+    def _image_size(self, model: str) -> tuple[int, int]:
+        shape = next(m.image_shape or m.event_shape for m in self.record.models if m.name == model)
         return shape[-2], shape[-1]
 
     def _cell_folders(self) -> list[Path]:

@@ -227,7 +227,8 @@ def _defining(tables: Tables, runs: Sequence[Run], label: str) -> dict[str, Any]
     """What a model's results are conditional on: its run's fingerprint and its own space of images."""
     model = next(model for model in each(tables.models) if model.label == label)
     fingerprint = runs[model.source].record.fingerprint
-    return {**fingerprint, "event_shape": model.event_shape, "data_range": model.data_range}
+    space = {"event_shape": model.event_shape, "data_range": model.data_range, "autoencoder": model.autoencoder}
+    return {**fingerprint, **space}
 
 
 def _errors(evaluations: pd.DataFrame, model: str) -> pd.DataFrame:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import LoadError
-from ..companions import TextEncoder, encode_text
+from ..companions import Encode, TextEncoder, encode_text
 from ..declaration import Declaration
 from ..denoiser import Denoiser, Traits
 from ..schedules import Table
@@ -72,7 +74,6 @@ def load_autoencoder(folder: Path) -> nn.Module:
 def load_text_encoder(folder: Path) -> TextEncoder:
     """The pipeline's own way from prompts to conditioning.
 
-    Its encoders are loaded when a prompt is to be encoded and dropped after it: they may be larger than the network.
     Raises LoadError for a pipeline without them; classes are diffusers' and transformers' own, whatever its files say.
     """
     kind, parts, others = _pipeline_parts(folder)
@@ -80,17 +81,18 @@ def load_text_encoder(folder: Path) -> TextEncoder:
     for path in sorted(path for name in parts for path in (folder / name).rglob("*") if path.is_file()):
         digest.update(path.relative_to(folder).as_posix().encode() + path.read_bytes())
 
-    def encode(prompts: Sequence[str]) -> dict[str, Tensor]:
+    def opened() -> Encode:
         options = dict.fromkeys(others)
         try:
-            pipeline = kind.from_pretrained(
-                folder, use_safetensors=True, local_files_only=True, low_cpu_mem_usage=False, **options
-            )
+            with _quietly():
+                pipeline = kind.from_pretrained(
+                    folder, use_safetensors=True, local_files_only=True, low_cpu_mem_usage=False, **options
+                )
         except Exception as error:  # the libraries raise whatever the files made them meet
             raise LoadError(f"diffusers:{folder}: its text encoder can't be loaded: {error}") from error
-        return encode_text(pipeline, prompts)
+        return partial(encode_text, pipeline)
 
-    return TextEncoder(encode, digest.hexdigest())
+    return TextEncoder(opened, digest.hexdigest())
 
 
 def _pipeline_parts(folder: Path) -> tuple[Any, list[str], list[str]]:
@@ -112,6 +114,21 @@ def _pipeline_parts(folder: Path) -> tuple[Any, list[str], list[str]]:
     if not mine or not hasattr(kind, "encode_prompt"):
         raise LoadError(f"diffusers:{folder}: expected a pipeline with a text encoder, got {kind.__name__}")
     return kind, mine, [key for key in parts if key not in mine]
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without the libraries' progress bars."""
+    from diffusers.utils import logging as of_diffusers
+    from transformers.utils import logging as of_transformers
+
+    of_diffusers.disable_progress_bar()
+    of_transformers.disable_progress_bar()
+    try:
+        yield
+    finally:
+        of_diffusers.enable_progress_bar()
+        of_transformers.enable_progress_bar()
 
 
 def _companions(network: Any, folder: Path, declared: Declaration) -> Declaration:

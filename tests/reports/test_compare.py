@@ -114,6 +114,15 @@ def test_fingerprints_that_differ_are_named() -> None:
     require_comparable({"a": 1}, {"a": 1})
 
 
+def test_latents_of_other_autoencoders_are_incomparable() -> None:
+    one, other = synthetic.run({"m": "eps"}, "one"), synthetic.run({"m": "eps"}, "other")
+    (model,) = other.record.models
+    other.record = other.record.model_copy(update={"models": [model.model_copy(update={"autoencoder": "vae"})]})
+    made, refused = compare_all(collect([one, other]), [one, other])
+    assert not made
+    assert "autoencoder: '' against 'vae'" in refused[0].reason
+
+
 def test_runs_of_other_data_are_listed_as_incomparable() -> None:
     one = synthetic.run({"m": "eps"}, "one")
     other = synthetic.run({"m": "eps"}, "other")
