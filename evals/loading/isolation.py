@@ -29,12 +29,13 @@ class SourceFolder:
         if not root.is_dir():
             raise LoadError(f"python:{root}: expected a folder of source")
         self.root = root.resolve()
+        self.names = self._found()
+        """Modules and packages at its top, but for those it may not take over."""
         self._modules: dict[str, ModuleType] = {}
 
     @contextmanager
     def entered(self) -> Iterator[None]:
-        names = self.names()
-        hidden = self._taken_out(names)
+        hidden = self._taken_out(self.names)
         sys.modules.update(self._modules)
         sys.path.insert(0, str(self.root))
         importlib.invalidate_caches()
@@ -42,7 +43,7 @@ class SourceFolder:
             yield
         finally:
             sys.path.remove(str(self.root))
-            self._modules = self._taken_out(names)
+            self._modules = self._taken_out(self.names)
             sys.modules.update(hidden)
 
     def bound(self, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -55,8 +56,7 @@ class SourceFolder:
 
         return inside
 
-    def names(self) -> set[str]:
-        """The modules and packages at its top, but for those it may not take over."""
+    def _found(self) -> set[str]:
         files = {path.stem for path in self.root.glob("*.py")}
         folders = {path.parent.name for path in self.root.glob("*/*.py")}
         return (files | folders) - _SHARED

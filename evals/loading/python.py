@@ -43,7 +43,7 @@ def resolved(name: str, beside: Path | None = None) -> tuple[Callable[..., Any],
         folder, imported = SourceFolder(file.parent), file.stem
     else:
         neighbours, imported = None if beside is None else SourceFolder(beside), module_name
-        folder = neighbours if neighbours and module_name.partition(".")[0] in neighbours.names() else None
+        folder = neighbours if neighbours and module_name.partition(".")[0] in neighbours.names else None
     with nullcontext() if folder is None else folder.entered():
         module = _imported(imported, name, beside)
     found = getattr(module, attribute, None)

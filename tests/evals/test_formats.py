@@ -12,6 +12,8 @@ from sigmascope.errors import LoadError
 from sigmascope.evals.declaration import Declaration
 from sigmascope.evals.loading import LOADERS, Recipe, known_loaders, load
 from sigmascope.evals.loading.diffusers import read_convention
+from sigmascope.evals.runner import prepare
+from sigmascope.evals.suite import read_suite
 from torch import Tensor, nn
 
 SOURCE = """
@@ -78,6 +80,31 @@ def test_a_folder_of_source_stays_its_own(source: Path) -> None:
     }
     assert not leaked
     assert sys.path == path
+
+
+def test_a_module_beside_the_suite_needs_no_path(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before an installed one of that name, in isolation, for models, factories, data; as a package too."""
+    monkeypatch.syspath_prepend(source / "elsewhere")
+    (source / "elsewhere").mkdir()
+    (source / "elsewhere" / "train.py").write_text("raise RuntimeError('the other one')\n")
+    (source / "images.py").write_text("import torch\ndef data():\n    return torch.zeros(4, 2)\n")
+    (source / "models" / "made.py").write_text("from models.net import Net\ndef build():\n    return Net()\n")
+    torch.save(Net().state_dict(), source / "w.pt")
+    text = 'schema = 1\nname = "s"\n[probes]\nlevels = 2\n[data]\nsource = "python:images:data"\n'
+    specs = ('spec = "python:train:build"', 'spec = "state_dict:w.pt"\nfactory = "models.made:build"')
+    declared = 'path = "edm"\noutput = "x0"\nevent_shape = [2]\n'
+    models = "".join(f'[[models]]\nname = "m{i}"\n{spec}\n{declared}' for i, spec in enumerate(specs))
+    (source / "suite.toml").write_text(text + models)
+    before, path = set(sys.modules), list(sys.path)
+    plan = prepare(read_suite(source / "suite.toml"), source)
+    for denoiser in plan.denoisers.values():
+        found = denoiser.raw(torch.ones(3, 2), denoiser.level(2.0))
+        assert torch.allclose(found, 0.5 * expected())
+    assert not {name for name in set(sys.modules) - before if name.partition(".")[0] in ("models", "train", "images")}
+    assert sys.path == path
+    (source / "suite.toml").write_text((text + models).replace("train:", "trains:"))
+    with pytest.raises(LoadError, match=rf"no module 'trains' in {source}; is it installed, or its folder on"):
+        prepare(read_suite(source / "suite.toml"), source)
 
 
 def test_two_folders_with_the_same_names(source: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
