@@ -18,7 +18,7 @@ from ...errors import ConfigError
 from ..noise import Noise
 
 DEPTH = 10
-TICKS = 2**DEPTH
+TICKS = 1 << DEPTH
 """Ticks per octave: levels are rounded to a factor of 2^(1/1024) = 1.0007 to be read off the path."""
 
 _LOWEST = -1100  # below the octave of the smallest float64
@@ -83,9 +83,9 @@ def weights(tick: int) -> dict[int, float]:
     t = inside / TICKS
     found = {_node(octave, 0): t}
     for depth in range(DEPTH):
-        k, within = divmod(t * 2**depth, 1.0)
+        k, within = divmod(t * (1 << depth), 1.0)
         hat = 1.0 - abs(2.0 * within - 1.0)
-        found[_node(octave, 2**depth + int(k))] = 2.0 ** -(0.5 * depth + 1.0) * hat
+        found[_node(octave, (1 << depth) + int(k))] = math.pow(2.0, -0.5 * depth - 1.0) * hat
     return {node: weight for node, weight in found.items() if weight}
 
 
