@@ -2,7 +2,8 @@
 
 A preset returns a Declaration; `wrap(network, preset=presets.edm(network))` uses it, and a suite names it:
 `preset = "edm"`. Fields given beside a preset go before it. Where a family keeps its process in another object than the
-network (guided diffusion's `diffusion`, score SDE's `sde`), the preset takes that object.
+network (guided diffusion's `diffusion`, score SDE's `sde`), the preset takes that object; in a suite the factory
+returns (network, process).
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ def edm(network: Any) -> Declaration:
     return Declaration(f"edm{ends}", "x0", shape, call=call, classes=classes or None)
 
 
+@PRESETS.register("guided_diffusion")
 def guided_diffusion(diffusion: Any) -> Declaration:
     """guided-diffusion, improved-diffusion and DiT by their GaussianDiffusion: mean, learned variance, respacing."""
     kinds = {"EPSILON": "eps", "START_X": "x0", "VELOCITY": "v"}
@@ -89,6 +91,7 @@ def torchcfm(network: Any) -> Declaration:
     return Declaration("flow_matching", "flow", shape, call=call, classes=classes)
 
 
+@PRESETS.register("score_sde")
 def score_sde(sde: Any) -> Declaration:
     """score_sde by its VESDE, VPSDE or subVPSDE: a score network fed sigma, or noise prediction over its standard
     deviation fed 999 t (arXiv:2011.13456)."""

@@ -101,13 +101,22 @@ def as_declared(
     traits: Traits,
     base: Declaration | None = None,
 ) -> Denoiser:
-    """The Denoiser of a loaded network: the recipe's fields, then its preset's, then `base`."""
+    """The Denoiser of a loaded network: the recipe's fields, then its preset's, then `base`.
+
+    network: or (network, process), as guided-diffusion's create_model_and_diffusion has it; a preset reads the process.
+    """
     from .companions import loaded
     from .presets import PRESETS
 
     declaration = loaded(recipe.declaration, recipe.folder)
+    network, process = network if isinstance(network, tuple) and len(network) == 2 else (network, network)
     if recipe.preset:
-        declaration = declaration.over(PRESETS[recipe.preset](network))
+        try:
+            declaration = declaration.over(PRESETS[recipe.preset](process))
+        except AttributeError as error:
+            raise ConfigError(
+                f"{traits.spec}: preset {recipe.preset}: can't be read off a {type(process).__name__}: {error}"
+            ) from error
     if base is not None:
         declaration = declaration.over(base)
     if not traits.parameters and hasattr(network, "parameters"):

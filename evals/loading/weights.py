@@ -76,7 +76,8 @@ def _filled(
     if not recipe.factory:
         raise LoadError(f"{spec}: expected factory, MODULE:FUNCTION that builds the network these weights are for")
     factory, folder = resolved(recipe.factory, recipe.folder)
-    network = (factory if folder is None else folder.bound(factory))()
+    made = (factory if folder is None else folder.bound(factory))()
+    network = made[0] if isinstance(made, tuple) and made else made
     if not isinstance(network, nn.Module):
         raise LoadError(f"{spec}: expected {recipe.factory} to return a module, got {type(network).__name__}")
     expected = set(network.state_dict())
@@ -92,7 +93,7 @@ def _filled(
     except RuntimeError as error:  # sizes that differ
         raise LoadError(f"{spec}: {error}") from error
     traits = Traits(spec=spec, fingerprint=sha256(path))
-    denoiser = as_declared(network, recipe, device=device, micro_batch=micro_batch, traits=traits)
+    denoiser = as_declared(made, recipe, device=device, micro_batch=micro_batch, traits=traits)
     if folder is not None:
         denoiser.network = folder.bound(denoiser.network)
     return denoiser

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+from pathlib import Path
 from types import SimpleNamespace
 
 import diffusers
@@ -11,6 +13,8 @@ from diffusers.schedulers.deprecated import ScoreSdeVpScheduler
 from sigmascope import presets, wrap
 from sigmascope.errors import ConfigError
 from sigmascope.evals.denoiser import Denoiser
+from sigmascope.evals.loading.isolation import SourceFolder
+from sigmascope.evals.models import Model, load_model
 from torch import Tensor, nn
 
 pytestmark = [
@@ -190,3 +194,42 @@ def test_score_sde_sub_vp_is_the_papers(t: float) -> None:
 def test_an_unknown_sde_is_refused() -> None:
     with pytest.raises(ConfigError, match="expected VESDE, VPSDE or subVPSDE, got OtherSDE"):
         presets.score_sde(sde("OtherSDE"))
+
+
+FACTORY = """
+from types import SimpleNamespace
+import torch
+from diffusers import DDPMScheduler
+from torch import nn
+
+class Unet(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.body = nn.Conv2d(2, 4, 3, padding=1)
+    def forward(self, x, timesteps):
+        return self.body(x) + timesteps[:, None, None, None] / 1000
+
+def create():
+    kinds = SimpleNamespace(name="START_X"), SimpleNamespace(name="LEARNED_RANGE")
+    table = DDPMScheduler(beta_schedule="squaredcos_cap_v2").alphas_cumprod.double().numpy()
+    return Unet(), SimpleNamespace(model_mean_type=kinds[0], model_var_type=kinds[1], alphas_cumprod=table)
+"""
+
+
+def test_a_suite_names_the_preset_of_a_network_and_its_process(tmp_path: Path) -> None:
+    """guided-diffusion's create_model_and_diffusion returns both; the preset reads the process."""
+    (tmp_path / "mine.py").write_text(FACTORY)
+    with SourceFolder(tmp_path).entered():
+        network = importlib.import_module("mine").Unet()
+    torch.save(network.state_dict(), tmp_path / "w.pt")
+    for spec in ("python:mine:create", "state_dict:w.pt"):
+        fields = {"factory": "mine:create"} if spec[0] == "s" else {}
+        model = Model(name="m", spec=spec, preset="guided_diffusion", event_shape=(2, 8, 8), **fields)
+        denoiser = load_model(model, tmp_path, device="cpu", micro_batch=3)
+        with torch.no_grad():
+            expected = network(noisy(), torch.full((3,), 500))[:, :2]
+        agree(denoiser(noisy(), denoiser.schedule(500.0)), expected)
+    model = Model(name="m", spec="python:mine:create", preset="edm")
+    with pytest.raises(ConfigError, match=r"python:.*: preset edm: can't be read off a SimpleNamespace: .*img_resol"):
+        load_model(model, tmp_path, device="cpu", micro_batch=3)
