@@ -70,6 +70,8 @@ class ModelRecord(_Record):
     data_range: tuple[float, float]
     fingerprint: str
     """sha256 of the weights; empty where unknown."""
+    data_spread: float | None = None
+    """Standard deviation of the data it was probed with, per dimension, around their mean; None where it wasn't."""
     image_shape: tuple[int, ...] = ()
     """Of one decoded sample, where event_shape is that of its latents; empty elsewhere."""
     autoencoder: str = ""

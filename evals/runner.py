@@ -433,6 +433,7 @@ def _record(plan: Plan, status: Status, created: str, cells: list[CellRecord]) -
             event_shape=denoiser.event_shape,
             data_range=denoiser.data_range,
             fingerprint=denoiser.traits.fingerprint,
+            data_spread=math.sqrt(plan.subjects[name].variance) if name in plan.subjects else None,
             image_shape=() if denoiser.autoencoder is None else denoiser.image_shape,
             autoencoder="" if denoiser.autoencoder is None else denoiser.autoencoder.fingerprint,
         )

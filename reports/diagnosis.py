@@ -1,0 +1,220 @@
+"""From a run's probes to findings in plain words: what is wrong with a model, at which noise levels, and how surely.
+
+A finding is a rule of `RULES` that fired. A rule fires at a level where two things hold: the quantity's interval lies
+beyond what a healthy denoiser gives, with Bonferroni's correction over all rules and levels looked at, so that a
+healthy model gets any finding at all with probability alpha at most; and the fault is of a size that matters. Adjacent
+levels make one finding.
+
+Sizes. Most probes tell which share of the denoising error E a fault accounts for. A part delta^2 = share * E of the
+error moves the sampler's state by delta per e-fold of sigma (dx = (x - D)/sigma d sigma), and what happens at sigma
+reaches the sample diminished by spread / sqrt(spread^2 + sigma^2), as it does exactly for Gaussian data. So the size is
+delta / sqrt(spread^2 + sigma^2): how far the fault moves samples, in standard deviations of the data, per e-fold. The
+least size that is told is the rule's own; it lies above what the three healthy bundled models show.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from .numbers import interval, number, sigma_range
+
+if TYPE_CHECKING:
+    from ..evals.store import Run
+
+ALPHA = 0.05
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a quantity outside its healthy range means."""
+
+    probe: str
+    quantity: str
+    low: float
+    """The healthy range, ends included."""
+    high: float
+    below: str
+    """What it means to lie below the range, and above it."""
+    above: str
+    cause: str
+    """Where to look."""
+    source: str
+    least: float
+    """The least size that is told."""
+    share: Callable[[Mapping[str, float]], float] | None = None
+    """The share of the denoising error that is due, from the probe's quantities at a level, by name; the size follows.
+    None: the size is the distance from the healthy range itself."""
+
+
+def _of(name: str) -> Callable[[Mapping[str, float]], float]:
+    return lambda values: values.get(name, math.nan)
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "calibration",
+        "slope",
+        1.0,
+        1.0,
+        below="overstates the noise: its estimate is too large",
+        above="shrinks its noise estimate: it behaves as if there were less noise than there is",
+        cause="trained at other noise levels or inputs than it is asked about, a wrong input or output scale, a loss "
+        "weight that starves these levels",
+        source="E <eps, eps_hat> = E |eps_hat|^2 for a conditional mean",
+        least=0.015,
+        share=_of("gain"),
+    ),
+    Rule(
+        "hull",
+        "excess",
+        0.0,
+        0.0,
+        below="",
+        above="puts estimates outside the range of clean data",
+        cause="an output gain that is too large for this level (eps at high sigma), or an undertrained level",
+        source="E[x0 | x] lies in the convex hull of the data",
+        least=0.05,
+        share=_of("excess"),
+    ),
+    Rule(
+        "raw_output",
+        "clipped",
+        0.0,
+        0.0,
+        below="",
+        above="clips its estimate of x0 to the ends of the range",
+        cause="a clip or threshold inside the model or its wrapper: the noise estimate no longer matches",
+        source="x_t = alpha x0 + sigma_t eps ties the two estimates together",
+        least=0.01,
+    ),
+    Rule(
+        "condition",
+        "shuffled",
+        1.0 + 1e-9,
+        math.inf,
+        below="makes nothing of its condition: another image's serves as well",
+        above="",
+        cause="a condition that is dropped, or that does not reach the network at these levels",
+        source="half the integral of the gain over 1/sigma^2 is the mutual information of image and condition",
+        least=0.0,
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """One finding: a rule that fired for a model in a band of levels."""
+
+    model: str
+    rule: Rule
+    slice: str
+    sigma_low: float
+    sigma_high: float
+    levels: tuple[int, ...]
+    sigma: float
+    """The level that shows it most, with its value and an interval corrected for all that was looked at."""
+    value: float
+    low: float
+    high: float
+    size: float
+    meaning: str
+
+    @property
+    def text(self) -> str:
+        """ "digits-b shrinks its noise estimate ... at sigma 0.44-1.0: calibration slope 1.18 [1.17, 1.20] ..." """
+        part = "" if self.slice == "all" else f", {self.slice}"
+        shown = f"{self.rule.probe} {self.rule.quantity.replace('_', ' ')}{part}"
+        where = sigma_range(self.sigma_low, self.sigma_high)
+        return (
+            f"{self.model} {self.meaning}, at sigma {where}: {shown} {number(self.value)} "
+            f"{interval(self.low, self.high)} at sigma {number(self.sigma, 2)}"
+        )
+
+    @property
+    def consequence(self) -> str:
+        """How far it moves samples; empty where that is not known."""
+        if self.rule.share is None:
+            return ""
+        return f"moves samples by {100 * self.size:.2g}% of the data's spread per e-fold of sigma"
+
+
+def diagnose(run: Run, alpha: float = ALPHA, rules: Sequence[Rule] = RULES) -> list[Diagnosis]:
+    """The findings of a run's models, worst first."""
+    curves, levels = run.table("curves"), run.table("levels")
+    found: list[Diagnosis] = []
+    for model in run.record.models:
+        own = curves[curves["model"] == model.name]
+        errors = levels[levels["model"] == model.name].set_index("level")["error"]
+        found += judge(model.name, own, errors, model.data_spread or 1.0, alpha, rules)
+    return sorted(found, key=lambda one: -one.size)
+
+
+def judge(
+    model: str,
+    curves: pd.DataFrame,
+    errors: pd.Series,
+    spread: float,
+    alpha: float = ALPHA,
+    rules: Sequence[Rule] = RULES,
+) -> list[Diagnosis]:
+    """The findings of one model, from its curves (table `curves`) and its denoising error by level."""
+    asked = {rule: curves[(curves["probe"] == rule.probe) & (curves["quantity"] == rule.quantity)] for rule in rules}
+    looks = sum(len(rows) for rows in asked.values())
+    found = []
+    for rule, rows in asked.items():
+        for name, part in rows.groupby("slice", sort=False):
+            beside = curves[(curves["probe"] == rule.probe) & (curves["slice"] == name)]
+            judged = _judged(rule, part, beside, errors, spread, alpha / looks)
+            found += [_finding(model, rule, str(name), band) for band in _bands(judged)]
+    return sorted(found, key=lambda one: -one.size)
+
+
+def _judged(
+    rule: Rule, rows: pd.DataFrame, beside: pd.DataFrame, errors: pd.Series, spread: float, alpha: float
+) -> pd.DataFrame:
+    """The rows by level, with the corrected interval, the side of the healthy range, and the size."""
+    rows = rows.sort_values("level").reset_index(drop=True)
+    reach = stats.t.isf(alpha / 2, rows["images"] - 1) * rows["error"]
+    rows = rows.assign(low=rows["value"] - reach, high=rows["value"] + reach)
+    above = (rows["low"] > rule.high) & bool(rule.above)
+    below = (rows["high"] < rule.low) & bool(rule.below)
+    if rule.share is None:
+        size = np.clip(np.maximum(rows["value"] - rule.high, rule.low - rows["value"]), 0.0, None)
+    else:
+        values = beside.pivot_table(index="level", columns="quantity", values="value").to_dict("index")
+        share = np.array([rule.share(values[level]) for level in rows["level"]])
+        removable = np.clip(share, 0, None) * errors.reindex(rows["level"]).to_numpy()
+        size = np.sqrt(removable / (spread**2 + np.square(rows["sigma"].to_numpy())))
+    side = np.where(above, 1, np.where(below, -1, 0))
+    return rows.assign(size=size, side=np.where(np.asarray(size) >= rule.least, side, 0))
+
+
+def _bands(judged: pd.DataFrame) -> list[pd.DataFrame]:
+    """Stretches of adjacent levels on one side of the healthy range."""
+    changes = (judged["side"] != judged["side"].shift()) | (judged["level"] != judged["level"].shift() + 1)
+    return [band for _, band in judged.groupby(changes.cumsum()) if band["side"].iloc[0] != 0]
+
+
+def _finding(model: str, rule: Rule, name: str, band: pd.DataFrame) -> Diagnosis:
+    top = band.loc[band["size"].idxmax()]
+    return Diagnosis(
+        model=model,
+        rule=rule,
+        slice=name,
+        sigma_low=float(band["sigma"].min()),
+        sigma_high=float(band["sigma"].max()),
+        levels=tuple(int(level) for level in band["level"]),
+        sigma=float(top["sigma"]),
+        value=float(top["value"]),
+        low=float(top["low"]),
+        high=float(top["high"]),
+        size=float(top["size"]),
+        meaning=rule.above if top["side"] > 0 else rule.below,
+    )
