@@ -21,6 +21,9 @@ from ..errors import ConfigError, ModelError
 NONE = "none"
 """Declares that there is none, where a pipeline brings one: its data are latents already."""
 
+ENTRIES = ("encoder_hidden_states", "pooled_projections", "encoder_attention_mask")
+"""What diffusers' pipelines make of text."""
+
 Encode = Callable[[Sequence[str]], Mapping[str, Tensor]]
 """Prompts -> conditioning by name, one row per prompt."""
 
@@ -124,8 +127,7 @@ def as_text_encoder(given: Any) -> TextEncoder | None:
 def encode_text(pipeline: Any, prompts: Sequence[str]) -> dict[str, Tensor]:
     """The entries a text-conditioned diffusers network takes, made by its pipeline's own encoder, one row per prompt.
 
-    "encoder_hidden_states", and where the pipeline makes them "pooled_projections" and "encoder_attention_mask".
-    Raises ConfigError for a pipeline without an encoder.
+    The names are among ENTRIES. Raises ConfigError for a pipeline without an encoder.
     """
     encode = getattr(pipeline, "encode_prompt", None)
     if encode is None:
@@ -148,8 +150,7 @@ def encode_text(pipeline: Any, prompts: Sequence[str]) -> dict[str, Tensor]:
     masks = [part for part in parts if part.ndim == 2 and not part.is_floating_point()]
     if not states:
         raise ConfigError(f"text: {type(pipeline).__name__}.encode_prompt returned no (B, length, width) tensor")
-    names = ("encoder_hidden_states", "pooled_projections", "encoder_attention_mask")
-    return {name: found[0] for name, found in zip(names, (states, pooled, masks), strict=True) if found}
+    return {name: found[0] for name, found in zip(ENTRIES, (states, pooled, masks), strict=True) if found}
 
 
 def _of_module(module: Any, latent_shape: tuple[int, ...], device: torch.device) -> Autoencoder:

@@ -9,17 +9,16 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...errors import LoadError
-from ..companions import Encode, TextEncoder, encode_text
+from ..companions import ENTRIES, Encode, TextEncoder, encode_text
 from ..declaration import Declaration
 from ..denoiser import Denoiser, Traits
 from ..schedules import Table
@@ -62,17 +61,16 @@ def load_diffusers(location: str, *, device: torch.device, micro_batch: int, rec
     return as_declared(network, recipe, device=device, micro_batch=micro_batch, traits=traits, base=base)
 
 
-def load_autoencoder(folder: Path) -> nn.Module:
+def load_autoencoder(folder: Path) -> Any:
     """The autoencoder in this folder, or in the pipeline's folder. Raises LoadError."""
     found = _autoencoder_folder(folder) or folder
     if not (found / "config.json").is_file():
         raise LoadError(f"autoencoder: expected config.json or vae/config.json in {folder}")
-    module: nn.Module = _network(found, str(folder))[0]
-    return module
+    return _network(found, str(folder))[0]
 
 
-def load_text_encoder(folder: Path) -> TextEncoder:
-    """The pipeline's own way from prompts to conditioning.
+def load_text_encoder(folder: Path, takes: Collection[str] = ENTRIES) -> TextEncoder:
+    """The pipeline's own way from prompts to the entries that its network takes.
 
     Raises LoadError for a pipeline without them; classes are diffusers' and transformers' own, whatever its files say.
     """
@@ -90,7 +88,7 @@ def load_text_encoder(folder: Path) -> TextEncoder:
                 )
         except Exception as error:  # the libraries raise whatever the files made them meet
             raise LoadError(f"diffusers:{folder}: its text encoder can't be loaded: {error}") from error
-        return partial(encode_text, pipeline)
+        return lambda prompts: {k: part for k, part in encode_text(pipeline, prompts).items() if k in takes}
 
     return TextEncoder(opened, digest.hexdigest())
 
@@ -133,13 +131,25 @@ def _quietly() -> Iterator[None]:
 
 def _companions(network: Any, folder: Path, declared: Declaration) -> Declaration:
     """The autoencoder and text encoder that the pipeline brings, where nothing else is declared."""
-    autoencoder, text = None, None
+    autoencoder, text, call = None, None, None
     if declared.autoencoder is None and _autoencoder_folder(folder) is not None:
         autoencoder = load_autoencoder(folder)
-    takes_text = "encoder_hidden_states" in inspect.signature(network.forward).parameters
-    if declared.text is None and takes_text and (folder / "text_encoder").is_dir():
-        text = load_text_encoder(folder)
-    return Declaration(autoencoder=autoencoder, text=text)
+    takes = set(inspect.signature(network.forward).parameters)
+    if declared.text is None and "encoder_hidden_states" in takes and (folder / "text_encoder").is_dir():
+        with_size = network.config.get("addition_embed_type") == "text_time"
+        text = load_text_encoder(folder, takes | {"pooled_projections"} if with_size else takes)
+        if with_size:
+            levels = len(autoencoder.config.block_out_channels) if autoencoder is not None else 4
+            call = _with_size(network.config.sample_size * 2 ** (levels - 1))
+    return Declaration(call=call, autoencoder=autoencoder, text=text)
+
+
+def _with_size(size: int) -> str:
+    """Stable Diffusion XL is told the image's size, where it was cropped, and the size wanted: all of it, uncropped."""
+    pair = "pooled_projections[:, :2]"
+    told = f"cat(full_like({pair}, {size}), zeros_like({pair}), full_like({pair}, {size}), dim=1)"
+    extras = f"{{'text_embeds': pooled_projections, 'time_ids': {told}}}"
+    return f"x, t, encoder_hidden_states=encoder_hidden_states, added_cond_kwargs={extras}"
 
 
 def _autoencoder_folder(folder: Path) -> Path | None:

@@ -24,6 +24,7 @@ from sigmascope.evals.loading import load
 from sigmascope.evals.loading.diffusers import load_text_encoder
 from sigmascope.evals.noise import Noise
 from sigmascope.evals.runner import prepare
+from sigmascope.evals.samplers import sample, solver
 from sigmascope.evals.store import Run, Store
 from sigmascope.evals.suite import read_suite
 from torch import Tensor
@@ -33,6 +34,15 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:__array_wrap__ must accept context:DeprecationWarning"),
 ]
 
+TEXT = {
+    "vocab_size": 54, "hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2,
+    "max_position_embeddings": 8, "bos_token_id": 52, "eos_token_id": 53, "pad_token_id": 53,
+}  # fmt: skip
+UNET = {
+    "sample_size": 4, "in_channels": 4, "out_channels": 4, "layers_per_block": 1, "block_out_channels": (8, 16),
+    "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"),
+    "up_block_types": ("CrossAttnUpBlock2D", "UpBlock2D"), "norm_num_groups": 4, "attention_head_dim": 4,
+}  # fmt: skip
 CAPTIONS = ("a cat", "dog", "a cat", "", "bird", "dog")
 SUITE = """
 schema = 1
@@ -74,29 +84,26 @@ def autoencoder(**options: object) -> diffusers.AutoencoderKL:
     return diffusers.AutoencoderKL(in_channels=1, out_channels=1, **sizes, **kinds, **options).eval()
 
 
+def scheduler() -> diffusers.DDIMScheduler:
+    """Stable Diffusion's."""
+    return diffusers.DDIMScheduler(
+        beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, clip_sample=False, steps_offset=1,
+        set_alpha_to_one=False,
+    )  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> diffusers.StableDiffusionPipeline:
     """Stable Diffusion's own classes, tiny and seeded; saved in `pipeline.folder`."""
     folder = tmp_path_factory.mktemp("stable-diffusion")
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        text = transformers.CLIPTextConfig(
-            vocab_size=54, hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2,
-            max_position_embeddings=8, bos_token_id=52, eos_token_id=53, pad_token_id=53,
-        )  # fmt: skip
-        unet = diffusers.UNet2DConditionModel(
-            sample_size=4, in_channels=4, out_channels=4, layers_per_block=1, block_out_channels=(8, 16),
-            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-            cross_attention_dim=8, norm_num_groups=4, attention_head_dim=4,
-        )  # fmt: skip
+        text = transformers.CLIPTextConfig(**TEXT)
+        unet = diffusers.UNet2DConditionModel(**UNET, cross_attention_dim=8)
         made = diffusers.StableDiffusionPipeline(
             vae=autoencoder(scaling_factor=0.5, shift_factor=None), text_encoder=transformers.CLIPTextModel(text),
             tokenizer=tokenizer(folder), unet=unet, safety_checker=None, feature_extractor=None,
-            scheduler=diffusers.DDIMScheduler(
-                beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, clip_sample=False, steps_offset=1,
-                set_alpha_to_one=False,
-            ),
+            scheduler=scheduler(),
             requires_safety_checker=False,
         )  # fmt: skip
     made.set_progress_bar_config(disable=True)
@@ -232,6 +239,31 @@ def test_an_autoencoder_that_breaks_its_word_is_named() -> None:
             Autoencoder(broken, lambda z: z, (1, 4, 4), (1, 4, 4), "").latents(torch.ones(3, 1, 4, 4))
 
 
+def test_pipelines_of_latents_without_text(tmp_path: Path) -> None:
+    """DiT's and latent diffusion's folders."""
+    dit = diffusers.DiTTransformer2DModel(
+        num_attention_heads=2, attention_head_dim=4, in_channels=4, out_channels=8, num_layers=1, sample_size=4,
+        patch_size=2, num_embeds_ada_norm=3, norm_num_groups=1,
+    )  # fmt: skip
+    diffusers.DiTPipeline(dit, autoencoder(), scheduler()).save_pretrained(tmp_path / "dit")
+    quantizer = diffusers.VQModel(
+        in_channels=1, out_channels=1, block_out_channels=(8, 8), norm_num_groups=4, latent_channels=4,
+        down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
+    )  # fmt: skip
+    unet = diffusers.UNet2DModel(
+        sample_size=4, in_channels=4, out_channels=4, layers_per_block=1, block_out_channels=(8,), norm_num_groups=4,
+        down_block_types=("DownBlock2D",), up_block_types=("UpBlock2D",),
+    )  # fmt: skip
+    diffusers.LDMPipeline(quantizer, unet, scheduler()).save_pretrained(tmp_path / "ldm")
+    for name, classes in (("dit", 3), ("ldm", None)):
+        denoiser = load(f"diffusers:{tmp_path / name}", micro_batch=2)
+        shapes = (denoiser.event_shape, denoiser.image_shape, denoiser.traits.classes, denoiser.text)
+        assert shapes == ((4, 4, 4), (1, 8, 8), classes, None)
+        data = seen_by(denoiser, DataSet(torch.rand(2, 1, 8, 8), torch.arange(2), "random"))
+        cond = {} if classes is None else {"class_labels": data.labels}
+        assert denoiser(data.images, denoiser.level(1.0), cond).shape == (2, 4, 4, 4)
+
+
 # --- text -------------------------------------------------------------------------------------------------------------
 
 
@@ -277,13 +309,44 @@ def test_a_run_samples_what_the_pipeline_does(run: Run, pipeline: diffusers.Stab
     ).images
     ours = run.images("text", "diffusers:DDIMScheduler", 4, "native")
     assert float(theirs.std()) > 0.02
-    for sample in range(6):
-        assert np.abs(ours[sample][..., :1].astype(int) - (theirs[sample] * 255).round().astype(int)).max() <= 1
+    for one in range(6):
+        assert np.abs(ours[one][..., :1].astype(int) - (theirs[one] * 255).round().astype(int)).max() <= 1
     assert {tile.shape for tile in run.worst("text").values()} == {(8, 8, 3)}
     metrics = run.table("metrics")
     assert metrics["metric"].tolist() == ["Fréchet distance (digits)"]
     assert np.isfinite(metrics["value"]).all()
     assert run.table("samples")["label"].tolist() == [sample % len(distinct) for sample in range(6)]
+
+
+def test_stable_diffusion_xl(tmp_path: Path) -> None:
+    """Two encoders, a pooled text and the image's size; the pipeline guides away from zeros unless told otherwise."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        text = transformers.CLIPTextConfig(**TEXT, projection_dim=8)
+        unet = diffusers.UNet2DConditionModel(
+            **UNET, cross_attention_dim=16, addition_embed_type="text_time", addition_time_embed_dim=8,
+            projection_class_embeddings_input_dim=6 * 8 + 8,
+        )  # fmt: skip
+        pipeline = diffusers.StableDiffusionXLPipeline(
+            vae=autoencoder(scaling_factor=0.5, force_upcast=False), unet=unet, scheduler=scheduler(),
+            text_encoder=transformers.CLIPTextModel(text), tokenizer=tokenizer(tmp_path),
+            text_encoder_2=transformers.CLIPTextModelWithProjection(text), tokenizer_2=tokenizer(tmp_path),
+            add_watermarker=False,
+        )  # fmt: skip
+    pipeline.set_progress_bar_config(disable=True)
+    for part in (pipeline.unet, pipeline.vae, pipeline.text_encoder, pipeline.text_encoder_2):
+        part.eval()
+    pipeline.save_pretrained(tmp_path / "xl")
+    theirs = pipeline(
+        ["cat", "dog"], latents=Noise(3).normal(torch.arange(2), "initial", 0, (4, 4, 4)), guidance_scale=3.0,
+        num_inference_steps=3, output_type="pt",
+    ).images  # fmt: skip
+    null = {"encoder_hidden_states": 0, "pooled_projections": 0}
+    denoiser = captioned(guided(load(f"diffusers:{tmp_path / 'xl'}"), Guidance(3.0, null)), ["cat", "dog"])
+    method, labels = solver("diffusers:DDIMScheduler"), {"class_labels": torch.arange(2)}
+    ours = sample(denoiser, method, torch.arange(2), Noise(3), steps=3, cond=labels)
+    found = (denoiser.autoencoder.images(ours.images) / 2 + 0.5).clamp(0, 1)
+    torch.testing.assert_close(found, theirs, rtol=0, atol=1e-4)
 
 
 def fake_text(asked: list[list[str]]) -> Callable[[Sequence[str]], dict[str, Tensor]]:
