@@ -19,12 +19,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from . import __version__, cli_metrics
+from .cli_diagnose import diagnose
 from .cli_inspect import inspect
 from .errors import ConfigError, SigmascopeError
-from .terminal import Bar, Display, err, out, print_plan, print_report, print_verdict
+from .terminal import Display, err, execute_shown, out, print_plan, print_report, print_verdict
 
 if TYPE_CHECKING:
-    from .evals.runner import Plan, Watcher
     from .evals.store import Run
     from .evals.suite import Suite
     from .reports.gate import Verdict
@@ -91,7 +91,7 @@ def run(
     if dry_run:
         print_plan(plan)
         return
-    done = _execute(plan, out_folder, display)
+    done = execute_shown(plan, out_folder, display)
     out.print(f"{escape(done.id)}: {len(done.record.cells)} cells in {escape(str(done.folder))}", soft_wrap=True)
 
 
@@ -115,7 +115,7 @@ def demo(
         out.print(f"sigmascope run {path}", soft_wrap=True, markup=False)
         with err.status("Loading models and data"):
             plan = prepare(read_suite(path), folder, device=device)
-        done = _execute(plan, out_folder, display)
+        done = execute_shown(plan, out_folder, display)
         out.rule("2. compare")
         print_report(assemble([done]))
         out.rule("3. gate")
@@ -278,6 +278,7 @@ def doctor() -> None:
 
 cli_metrics.register(app)
 app.command()(inspect)
+app.command()(diagnose)
 
 
 def main() -> None:
@@ -308,15 +309,6 @@ def main() -> None:
         err.print("[bold red]error:[/] unexpected, see above; exit code 3 keeps it apart from a regression")
         sys.exit(3)
     sys.exit(code)
-
-
-def _execute(plan: Plan, root: Path, display: Display | None) -> Run:
-    from .evals.runner import execute
-
-    bar = Bar(plan, display or (Display.full if err.is_terminal else Display.plain))
-    with bar.progress:
-        watcher: Watcher = bar
-        return execute(plan, root, watcher)
 
 
 def _suite(path: Path, models: list[str] | None, seed: int | None) -> Suite:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -12,6 +13,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from .evals.runner import Plan
+    from .evals.store import Run
     from .reports.gate import Verdict
     from .reports.report import Report
 
@@ -48,6 +50,16 @@ class Bar:
     def advance(self, evaluations: int) -> None:
         speed = self.progress.tasks[0].speed
         self.progress.update(self.task, advance=evaluations, rate=f"{speed:,.0f}" if speed else "?")
+
+
+def execute_shown(plan: Plan, root: Path, display: Display | None) -> Run:
+    """Execute a plan, its progress on stderr: a bar on a terminal and lines elsewhere, unless one is asked for."""
+    from .evals.runner import Watcher, execute
+
+    bar = Bar(plan, display or (Display.full if err.is_terminal else Display.plain))
+    with bar.progress:
+        watcher: Watcher = bar
+        return execute(plan, root, watcher)
 
 
 def print_plan(plan: Plan) -> None:

@@ -162,7 +162,7 @@ class Suite(_Strict):
             chosen.append({"name": name, "spec": spec} if given else own[name].model_dump())
         names = [model["name"] for model in chosen]
         kept = {**self.model_dump(by_alias=True), "models": chosen}
-        return _validated({**kept, "baseline": self.baseline if self.baseline in names else ""}, "--model")
+        return checked_suite({**kept, "baseline": self.baseline if self.baseline in names else ""}, "--model")
 
     @property
     def baseline_name(self) -> str:
@@ -175,10 +175,11 @@ def read_suite(path: Path) -> Suite:
         content = tomllib.loads(path.read_text())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path}: expected a suite in TOML, got: {error}") from error
-    return _validated(content, str(path))
+    return checked_suite(content, str(path))
 
 
-def _validated(content: dict[str, Any], source: str) -> Suite:
+def checked_suite(content: dict[str, Any], source: str) -> Suite:
+    """A suite from its content; `source` is what an error names. Raises ConfigError as `read_suite` does."""
     try:
         return Suite.model_validate(content)
     except ValidationError as error:
