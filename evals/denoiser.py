@@ -146,8 +146,11 @@ class Denoiser:
             return seen
         return Prediction((seen.x0 - self.center) / self.unit, seen.eps)
 
-    def raw(self, x_t: Tensor, level: Level, cond: Cond | None = None) -> Tensor:
-        """The network's own output `(B, *event_shape)`, in `x_t`'s dtype."""
+    def raw(self, x_t: Tensor, level: Level, cond: Cond | None = None, told: Level | None = None) -> Tensor:
+        """The network's own output `(B, *event_shape)`, in `x_t`'s dtype.
+
+        `told` is a level of the same shape whose time the network receives instead: what does it make of its clock?
+        """
         if tuple(x_t.shape[1:]) != self.event_shape:
             raise ConfigError(f"x_t: expected rows of shape {self.event_shape}, got {tuple(x_t.shape)}")
         if level.alpha.ndim and len(level.alpha) != len(x_t):
@@ -159,7 +162,7 @@ class Denoiser:
         for rows in self._batches(level, len(x_t)):
             part = {name: tensor[rows.to(tensor.device)] for name, tensor in (cond or {}).items()}
             there = rows.to(x_t.device)
-            output[there] = self._evaluate(x_t[there], level[rows], part).to(output)
+            output[there] = self._evaluate(x_t[there], level[rows], part, (told or level)[rows]).to(output)
         self.evaluations += len(x_t)
         return output
 
@@ -171,10 +174,10 @@ class Denoiser:
         for group in groups:
             yield from (group[start : start + self.micro_batch] for start in range(0, len(group), self.micro_batch))
 
-    def _evaluate(self, x_t: Tensor, level: Level, cond: Cond) -> Tensor:
+    def _evaluate(self, x_t: Tensor, level: Level, cond: Cond, told: Level) -> Tensor:
         """One network call on at most a micro-batch, padded with its first row."""
         count, native = len(x_t), self._native_level(level)
-        time = self._time(native, count)
+        time = self._time(self._native_level(told), count)
         x = self._native(x_t, level)
         if self.scale is not None:
             x = broadcast(self.scale(native), x) * x

@@ -50,7 +50,8 @@ class Influence:
 
     @property
     def standard_error(self) -> float:
-        return float(self.psi.std(ddof=1) / math.sqrt(self.psi.size))
+        with np.errstate(invalid="ignore"):  # infinite where a row left out leaves a division by 0
+            return float(self.psi.std(ddof=1) / math.sqrt(self.psi.size))
 
     def interval(self, confidence: float = 0.95) -> Estimate:
         """The corrected value with its normal interval: it covers the infinite-sample value, not `value`."""
@@ -125,7 +126,7 @@ def jackknife(statistic: Callable[..., Any], table: ArrayLike) -> Influence:
     with np.errstate(divide="ignore", invalid="ignore"):  # 0 / 0 is NaN: not scored
         value = float(statistic(*(total / n)))
         without = np.asarray(statistic(*((total - rows) / (n - 1)).T), np.float64)
-    return Influence(value, (n - 1) * float(without.mean() - value), (n - 1) * (without.mean() - without))
+        return Influence(value, (n - 1) * float(without.mean() - value), (n - 1) * (without.mean() - without))
 
 
 def paired_log_ratio(

@@ -102,9 +102,10 @@ def _observed(
     columns = {}
     if len(rows):
         part = seen if len(rows) == len(seen) else seen[rows]
+        before = subject.denoiser.evaluations
         for name, values in probe.observe(part, subject).items():
             whole = np.full(len(seen), np.nan, np.float32)
             whole[rows.numpy()] = values.cpu().numpy()
             columns[f"{probe.name}.{name}"] = whole
-        progress(probe.evaluations * len(rows))
+        progress(subject.denoiser.evaluations - before)
     return columns

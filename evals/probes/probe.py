@@ -11,10 +11,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from ...errors import ConfigError
 from ...metrics.intervals import Floats
 from ...registry import Registry, made
 from ..data import DataSet
@@ -95,6 +97,16 @@ class Subject:
     def levels(self) -> Level:
         return self.denoiser.level(self.sigmas)
 
+    @cached_property
+    def mean(self) -> Tensor:
+        """The data's mean image `(*event_shape)`, float64."""
+        return self.data.images.mean(0, dtype=torch.float64)
+
+    @cached_property
+    def variance(self) -> float:
+        """The data's variance around `mean`, averaged over dimensions."""
+        return float(self.data.images.var(0, correction=0).mean())
+
     def ask(self, scaled: Tensor, level: Level, cond: Cond) -> Prediction:
         """The prediction at scaled states x_t / alpha `(B, *event_shape)`; one evaluation a row."""
         return self.denoiser.predict(broadcast(level.alpha, scaled) * scaled, level, cond)
@@ -165,6 +177,13 @@ PROBES: Registry[Callable[..., Probe]] = Registry("probe")
 def probe(text: str) -> Probe:
     """A probe by its name, with arguments if it takes any: "calibration", "sure(directions=4)". Raises ConfigError."""
     return made(PROBES, text)
+
+
+def counts(name: str, **arguments: int) -> None:
+    """Raises ConfigError, naming the probe, for an argument that is not at least 1."""
+    for argument, value in arguments.items():
+        if not (isinstance(value, int) and value >= 1):
+            raise ConfigError(f"probe {name!r}: expected {argument} of at least 1, got {value!r}")
 
 
 def mean_square(images: Tensor) -> Tensor:
