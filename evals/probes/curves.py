@@ -2,6 +2,7 @@
 
 An interval is Student's t around the value with the delete-one-image jackknife's standard error, which serves any
 smooth function of means (Efron & Tibshirani 1993, ch. 11). `image_means` is the table that every interval starts from.
+`slices` tells the denoising error per class, prompt or image.
 """
 
 from __future__ import annotations
@@ -17,15 +18,46 @@ from ..records import TABLES
 from .probe import Probe, Quantity
 
 
-def curves(table: pd.DataFrame, probes: Sequence[Probe], confidence: float = 0.95) -> pd.DataFrame:
-    """One row per quantity and level of `engine.measure`'s table. A level where it is undefined has none."""
+def curves(
+    table: pd.DataFrame, probes: Sequence[Probe], confidence: float = 0.95, labels: str = "class"
+) -> pd.DataFrame:
+    """One row per quantity and level of `engine.measure`'s table. A level where it is undefined has none.
+
+    Where images have labels, the denoising error of each follows, as slice "class 3": `labels` says what they are.
+    """
     rows = []
     for probe in probes:
         for quantity in probe.quantities:
             columns = [f"{probe.name}.{name}" for name in quantity.columns]
             if set(columns) <= set(table):
                 rows += _curve(probe.name, quantity, table, columns, confidence)
-    return pd.DataFrame(rows, columns=[name for name in TABLES["curves"] if name != "model"])
+    columns = [name for name in TABLES["curves"] if name != "model"]
+    found = pd.DataFrame(rows, columns=columns)
+    by_label = _labelled(table, labels, confidence)
+    return pd.concat([found, by_label], ignore_index=True)[columns] if len(by_label) else found
+
+
+def slices(table: pd.DataFrame, by: str, column: str = "error", confidence: float = 0.95) -> pd.DataFrame:
+    """The mean of one column of `engine.measure`'s table per `by` ("label", "image") and level, worst first at each.
+
+    Columns: by, level, sigma, value, low, high, error (standard error), images. Intervals are Student's t over images,
+    NaN where a slice has only one.
+    """
+    scored = table[[by, "level", "sigma", column]].assign(cluster=table["image"]).dropna()
+    means = scored.groupby([by, "level", "sigma", "cluster"])[column].mean().astype(np.float64)
+    found = means.groupby([by, "level", "sigma"]).agg(value="mean", error="sem", images="size").reset_index()
+    freedom = (found["images"] - 1).where(found["images"] > 1)
+    half = stats.t.ppf((1 + confidence) / 2, freedom) * found["error"]
+    found = found.assign(low=found["value"] - half, high=found["value"] + half)
+    order = found.sort_values(["level", "value"], ascending=[True, False], ignore_index=True)
+    return order[[by, "level", "sigma", "value", "low", "high", "error", "images"]]
+
+
+def _labelled(table: pd.DataFrame, labels: str, confidence: float) -> pd.DataFrame:
+    found = slices(table[table["label"] >= 0], "label", confidence=confidence)
+    found = found[found["images"] > 1].sort_values(["label", "level"])
+    names = f"{labels} " + found["label"].astype(str)
+    return found.assign(probe="denoising_error", quantity="error", slice=names, optimal=np.nan)
 
 
 def image_means(rows: pd.DataFrame, columns: Sequence[str]) -> Floats:
