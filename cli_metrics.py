@@ -1,41 +1,46 @@
-"""The commands that need no run: `metrics`, `explain`, `weights`. They parse, call one function of metrics/, print.
+"""The commands that need no run: `metrics` and `weights`, and `explain` of cli_explain.py.
 
-cli.py takes them over with `register(app)`. Tables and JSON go to stdout, progress and warnings to stderr.
+They parse, call one function of metrics/, print. cli.py takes them over with `register(app)`. Tables and JSON go to
+stdout, progress and warnings to stderr.
 """
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from .cli_explain import explain
+from .cli_images import (
+    SOURCES,
+    AsJson,
+    Device,
+    Download,
+    Limit,
+    ProtocolName,
+    RunsFolder,
+    Weights,
+    open_reference,
+    open_source,
+    print_json,
+)
 from .errors import ConfigError
 from .terminal import err, out
 
 if TYPE_CHECKING:
     from .metrics.evaluate import Advance, Evaluation
-    from .metrics.images import Images
-    from .metrics.reference import Statistics
-
-
-SOURCES = "Folder of images, .zip, .tar (webdataset), .npz, or run:ID/MODEL/SAMPLER/STEPS/GRID."
-ProtocolName = Annotated[str, typer.Option(help="Whose conventions: `sigmascope list protocols`.")]
-Names = Annotated[str, typer.Option("--metrics", "-m", help="Names, separated by commas.")]
-Weights = Annotated[Path | None, typer.Option(help="The feature network's weights; else they are searched for.")]
-Download = Annotated[bool, typer.Option("--download", help="Fetch missing weights.")]
-Device = Annotated[str, typer.Option(help="Where networks run: cpu, cuda, cuda:1 ...")]
-Limit = Annotated[int | None, typer.Option(min=2, help="At most so many images of each set.")]
-RunsFolder = Annotated[Path, typer.Option("--out", "-o", help="Folder of runs.", envvar="SIGMASCOPE_RUNS")]
-AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable, to stdout.")]
+    from .metrics.features import FeatureOptions
+    from .metrics.protocols import Protocol
+    from .metrics.results import Result
 
 
 class Precision(StrEnum):
@@ -53,92 +58,72 @@ def register(app: typer.Typer) -> None:
 
 def metrics(
     generated: Annotated[str, typer.Argument(help=SOURCES, show_default=False)],
-    reference: Annotated[str, typer.Argument(help="The same, or statistics: .npz, .pkl.", show_default=False)],
-    names: Names = "fid,kid,prdc",
+    reference: Annotated[
+        str | None, typer.Argument(help="The same, or statistics: .npz, .pkl.", show_default=False)
+    ] = None,
+    names: Annotated[
+        str | None,
+        typer.Option(
+            "--metrics", "-m", help="Names, separated by commas: `sigmascope list metrics`. [default: fid,kid,prdc]"
+        ),
+    ] = None,
     protocol: ProtocolName = "sigmascope",
     features: Annotated[str | None, typer.Option(help="Another feature network than the protocol's.")] = None,
     precision: Annotated[Precision, typer.Option(help="Arithmetic of the network.")] = Precision.float32,
     weights_file: Weights = None,
     download: Download = False,
     repeat_grey: Annotated[bool, typer.Option("--repeat-grey", help="Take greyscale as three channels.")] = False,
+    prompts: Annotated[
+        Path | None, typer.Option(help="What images were made from: .txt in order, .jsonl or .csv by file name.")
+    ] = None,
     limit: Limit = None,
     device: Device = "cpu",
     runs: RunsFolder = Path("runs"),
     save_statistics: Annotated[
-        Path | None, typer.Option(help="Keep GENERATED's mean and covariance in this .npz, as a reference for others.")
+        Path | None,
+        typer.Option(
+            help="Keep GENERATED's mean and covariance: .npz (EDM, pytorch-fid, guided-diffusion), .pkl (EDM2)."
+        ),
     ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Which part of a data set GENERATED is, kept with its statistics.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Also write the result, for `explain`.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare two sets of images: FID, KID, PRDC and others, each with its interval and its protocol."""
-    from dataclasses import replace
-
     from .metrics.evaluate import evaluate
     from .metrics.features import FeatureOptions
+    from .metrics.prompts import read_prompts
     from .metrics.protocols import PROTOCOLS
+    from .metrics.reference import check_target
+    from .metrics.results import write_result
 
     chosen = PROTOCOLS[protocol]
     chosen = replace(chosen, network=features or chosen.network, precision=precision.value)
+    if save_statistics is not None:
+        check_target(save_statistics, chosen.network)
+    asked = [] if names is None and reference is None and save_statistics else _names(names or "fid,kid,prdc")
     options = FeatureOptions(weights=weights_file, download=download, repeat_grey=repeat_grey)
-    first, second = _images(generated, runs).first(limit), _source(reference, runs, limit)
-    total = first.count + getattr(second, "count", 0)
-    with _progress(total) as advance:
-        found = evaluate(first, second, _names(names), chosen, options, device, advance)
+    first = open_source(generated, runs).first(limit)
+    second, stored = open_reference(reference, runs, limit, chosen)
+    texts = None if prompts is None else read_prompts(prompts).of(first)
+    with _progress(first.count + getattr(second, "count", 0)) as advance:
+        found = evaluate(
+            first, second, asked, chosen, options, device, advance, texts, stored, moments=save_statistics is not None
+        )
     for sentence in found.warnings:
         err.print(f"[yellow]warning:[/] {escape(sentence)}", soft_wrap=True)
     if save_statistics is not None:
-        _save(save_statistics, found, chosen.network, first)
+        _save(save_statistics, found, chosen.network, generated, split)
+    result = _result(found, chosen, asked, options, generated, reference, prompts)
+    if output is not None:
+        write_result(output, result)
+        err.print(f"wrote {output}", markup=False, soft_wrap=True)
     if as_json:
-        rows = [_jsonable(vars(score)) for score in found.scores]
-        _print_json({"protocol": chosen.name, "choices": chosen.choices, "generated": generated, "reference": reference,
-                     "seconds": found.seconds, "warnings": found.warnings, "scores": rows})  # fmt: skip
-        return
-    table = Table("metric", "value", "95% interval", "N", "fingerprint", title=f"protocol {chosen.name}")
-    for score in found.scores:
-        interval = "" if math.isnan(score.low) else f"{score.low:.6g} – {score.high:.6g}"
-        table.add_row(escape(score.metric), f"{score.value:.6g}", interval, f"{score.n:,}", score.fingerprint)
-    out.print(table)
-    for words in dict.fromkeys(score.protocol for score in found.scores):
-        out.print(words, markup=False, soft_wrap=True, style="dim")
-
-
-def explain(
-    first: Annotated[str, typer.Argument(help=f"{SOURCES} Or the JSON of `sigmascope metrics`.", show_default=False)],
-    second: Annotated[str, typer.Argument(help="The same.", show_default=False)],
-    protocol: ProtocolName = "sigmascope",
-    features: Annotated[str | None, typer.Option(help="Another feature network than the protocol's.")] = None,
-    weights_file: Weights = None,
-    download: Download = False,
-    limit: Limit = 1000,
-    device: Device = "cpu",
-    runs: RunsFolder = Path("runs"),
-    as_json: AsJson = False,
-) -> None:
-    """Say why two numbers differ: swap one choice at a time and tell what each accounts for."""
-    from dataclasses import replace
-
-    from .metrics.explain import Change, differing, explain_sets
-    from .metrics.features import FeatureOptions
-    from .metrics.protocols import PROTOCOLS
-
-    options = FeatureOptions(weights=weights_file, download=download)
-    changes: list[Change]
-    if first.endswith(".json") and second.endswith(".json"):
-        one, other = (_read_result(path) for path in (first, second))
-        changes = differing(one, other, lambda name: _images(name, runs).first(limit), options, device)
-    else:
-        chosen = PROTOCOLS[protocol]
-        chosen = replace(chosen, network=features or chosen.network)
-        pair = [_images(name, runs).first(limit) for name in (first, second)]
-        with err.status("Swapping one choice at a time"):
-            changes = explain_sets(pair[0], pair[1], chosen, options, device)
-    if as_json:
-        _print_json([_jsonable(vars(change)) for change in changes])
-        return
-    table = Table("choice", "from", "to", "Fréchet distance", "difference")
-    for change in changes:
-        value, difference = (_number(number) for number in (change.value, change.difference))
-        table.add_row(*(escape(text) for text in (change.choice, change.before, change.after, value, difference)))
-    out.print(table)
+        print_json(result.as_json())
+    elif found.scores:
+        _print_scores(found, chosen.name)
 
 
 def weights(
@@ -154,7 +139,7 @@ def weights(
         err.print(f"imported {path.name} as {import_weights(path)}", markup=False, soft_wrap=True)
     rows = inventory()
     if as_json:
-        _print_json([_jsonable(vars(row)) for row in rows])
+        print_json([vars(row) for row in rows])
         return
     table = Table("features", "file", "state", "where, or how to get it")
     for row in rows:
@@ -166,7 +151,7 @@ def _names(text: str) -> list[str]:
     from .metrics.pairs import PAIR_METRICS
     from .metrics.scores import METRICS
 
-    names = [name.strip() for name in text.split(",") if name.strip()]
+    names = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
     for name in names:
         if name not in PAIR_METRICS:
             METRICS[name]
@@ -175,68 +160,83 @@ def _names(text: str) -> list[str]:
     return names
 
 
-def _source(source: str, runs: Path, limit: int | None) -> Images | Statistics:
-    from .metrics.reference import is_statistics, read_statistics
+def _save(path: Path, found: Evaluation, name: str, source: str, split: str | None) -> None:
+    from .metrics.reference import Provenance, Statistics, split_of, write_statistics
 
-    path = Path(source)
-    return read_statistics(path) if path.is_file() and is_statistics(path) else _images(source, runs).first(limit)
-
-
-def _images(source: str, runs: Path) -> Images:
-    from .metrics.images import open_images
-
-    if not source.startswith("run:"):
-        return open_images(source)
-    import numpy as np
-    import torch
-
-    from .evals.store import Store
-
-    parts = source.removeprefix("run:").split("/")
-    if len(parts) != 5 or not parts[3].isdigit():
-        raise ConfigError(f"expected run:ID/MODEL/SAMPLER/STEPS/GRID, got {source!r}")
-    run, model, sampler, steps, grid = parts
-    kept = Store(runs).find(run).images(model, sampler, int(steps), grid)
-    if not kept:
-        raise ConfigError(f"expected kept samples of {source!r}, got none")
-    return open_images(torch.from_numpy(np.stack([kept[key] for key in sorted(kept)])).permute(0, 3, 1, 2).contiguous())
-
-
-def _save(path: Path, found: Evaluation, name: str, images: Images) -> None:
-    from .metrics.reference import Provenance, Statistics, write_statistics
-
-    network = found.networks[name]
-    provenance = Provenance(images.source, n=images.count, preprocessing=network.protocol, network=network.fingerprint)
-    write_statistics(path, Statistics.of(found.features[name], provenance))
+    network, seen = found.networks[name], found.generated
+    known = Provenance(
+        source,
+        split_of(source) if split is None else split,
+        seen.size,
+        seen.count,
+        network.protocol,
+        network.fingerprint,
+    )
+    write_statistics(path, Statistics.of(found.features[name], known), name)
     err.print(f"wrote {path}", markup=False, soft_wrap=True)
 
 
-def _read_result(path: str) -> dict[str, Any]:
-    try:
-        found = json.loads(Path(path).read_text())
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: expected the JSON of `sigmascope metrics --json`, got: {error}") from error
-    if not isinstance(found, dict) or not {"choices", "generated", "reference", "scores"} <= found.keys():
-        raise ConfigError(f"{path}: expected the JSON of `sigmascope metrics --json`, got other content")
-    return found
+def _result(
+    found: Evaluation,
+    protocol: Protocol,
+    names: list[str],
+    options: FeatureOptions,
+    generated: str,
+    reference: str | None,
+    prompts: Path | None,
+) -> Result:
+    from .metrics.results import NetworkFacts, Result
+
+    named = str(options.weights or "")
+    alone = len(found.networks) == 1
+    networks = {
+        name: NetworkFacts(
+            one.protocol, one.fingerprint, one.weights_sha256, named if alone or name == protocol.network else ""
+        )
+        for name, one in found.networks.items()
+    }
+    return Result(
+        protocol,
+        tuple(names),
+        replace(found.generated, source=generated),
+        None if found.reference is None else replace(found.reference, source=reference or ""),
+        networks,
+        tuple(found.scores),
+        options.repeat_grey,
+        str(prompts or ""),
+        tuple(found.warnings),
+        found.seconds,
+    )
+
+
+def _print_scores(found: Evaluation, protocol: str) -> None:
+    from .reports.tables import better
+
+    arrows = {"lower": "↓", "higher": "↑"}
+    table = Table("metric", "value", "95% interval", "N", "fingerprint", title=f"protocol {protocol}")
+    for score in found.scores:
+        interval = "" if math.isnan(score.low) else f"{score.low:.6g} – {score.high:.6g}"
+        name = f"{score.metric} {arrows.get(better(score.metric), '')}"
+        table.add_row(escape(name), f"{score.value:.6g}", interval, f"{score.n:,}", score.fingerprint)
+    out.print(table)
+    for words in dict.fromkeys(score.protocol for score in found.scores):
+        out.print(words, markup=False, soft_wrap=True, style="dim")
 
 
 @contextmanager
 def _progress(total: int) -> Iterator[Advance]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}/s,"),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=err, transient=True) as bar:
-        task = bar.add_task("images", total=total)
-        yield lambda images: bar.update(task, advance=images)
+        task = bar.add_task("images", total=total, rate="?")
 
+        def advance(images: int) -> None:
+            speed = bar.tasks[0].speed
+            bar.update(task, advance=images, rate=f"{speed:,.0f}" if speed else "?")
 
-def _number(value: float) -> str:
-    return "" if math.isnan(value) else f"{value:.6g}"
-
-
-def _jsonable(row: dict[str, Any]) -> dict[str, Any]:
-    """Missing numbers as null: JSON has no NaN."""
-    return {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in row.items()}
-
-
-def _print_json(content: Any) -> None:
-    print(json.dumps(content, indent=1))  # noqa: T201
+        yield advance

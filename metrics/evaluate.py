@@ -34,12 +34,13 @@ _PAIRS = 16  # at once
 @dataclass(frozen=True)
 class SetFacts:
     """What was measured: where it came from, how many images, a hash of them in order and one of them in any order
-    (of statistics: of their content, twice)."""
+    (of statistics: of their content, twice); width x height of the images."""
 
     source: str
     count: int
     digest: str
     content: str
+    size: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,10 +66,13 @@ def evaluate(
     device: torch.device | str = "cpu",
     advance: Advance = lambda images: None,
     prompts: Sequence[str] | None = None,
+    stored: Statistics | None = None,
+    moments: bool = False,
 ) -> Evaluation:
     """Every metric named, of METRICS or PAIR_METRICS; pairs are taken in order. `options` say how weights are found;
     preprocessing and precision are the protocol's. advance is told of images done, of both sets. prompts: one per
-    generated image, in order.
+    generated image, in order. stored: of more images than `reference` holds; Fréchet distances are taken to these.
+    moments: keep the generated set's on the protocol's network, whatever the metrics need.
 
     Raises ConfigError for unknown names, LoadError for missing weights, DataError for unfit images or prompts,
     IncomparableError for statistics of another network than the protocol's.
@@ -78,25 +82,33 @@ def evaluate(
     paired = [name for name in metrics if name in PAIR_METRICS]
     default = protocol.network
     _check_inputs(generated, reference, chosen, paired, prompts)
-    networks = load_networks(chosen, protocol, options, device)
+    networks = load_networks(chosen, protocol, options, device, keep=moments)
     pairs = {name: PAIR_METRICS[name](options if not networks else replace(options, weights=None)) for name in paired}
-    if isinstance(reference, Statistics):
-        _check_statistics(reference, chosen, networks, default)
+    for statistics in (reference, stored):
+        if isinstance(statistics, Statistics):
+            _check_statistics(statistics, chosen, networks, default, alone=statistics is reference)
     texts = {name: _texts(networks[name], prefix, prompts or ()) for name, prefix in _prefixes(chosen)}
 
-    found, inspector = _pass(generated, networks, _needs(chosen, default, "generated"), device, advance)
-    mine = SetFacts(generated.source, inspector.count, inspector.digest, inspector.content)
+    needs = _needs(chosen, default, "generated")
+    if moments:
+        needs[default] = needs.get(default, frozenset()) | _moments(networks[default])
+    found, inspector = _pass(generated, networks, needs, device, advance)
+    mine = _facts(generated.source, inspector)
     others: dict[str, FeatureSet] = {}
     theirs, warnings = None, []
     if isinstance(reference, Statistics):
-        others = {default: reference.features()}
-        theirs = SetFacts(reference.provenance.source, reference.provenance.n, reference.digest, reference.digest)
+        others, theirs = {default: reference.features()}, _stored_facts(reference)
     elif reference is not None:
         others, other = _pass(reference, networks, _needs(chosen, default, "reference"), device, advance)
-        theirs = SetFacts(reference.source, other.count, other.digest, other.content)
+        theirs = _facts(reference.source, other)
         warnings = [f"reference: {sentence}" for sentence in other.findings()]
+    if stored is not None and default in others:
+        known = stored.features()
+        others[default] = replace(others[default], gaussian=known.gaussian, spatial=known.spatial)
+    if any(isinstance(one, Statistics) and not one.provenance.network for one in (reference, stored)):
+        warnings.append(f"reference: nothing in the file says that its statistics are of {networks[default].protocol}")
 
-    digest = "" if theirs is None else theirs.digest
+    digest = "" if theirs is None else theirs.digest + ("" if stored is None else stored.digest)
     asked = hashlib.sha256("\0".join(prompts or ()).encode()).hexdigest()[:16]
     scores = []
     for metric in chosen:
@@ -113,12 +125,12 @@ def evaluate(
 
 
 def load_networks(
-    metrics: Sequence[SetMetric], protocol: Protocol, options: FeatureOptions, device: torch.device
+    metrics: Sequence[SetMetric], protocol: Protocol, options: FeatureOptions, device: torch.device, keep: bool = False
 ) -> dict[str, FeatureNetwork]:
     """Each network once, as the protocol runs it; those that bring their own preprocessing keep it. options.weights are
-    the protocol's network's, or those of the only network there is."""
+    the protocol's network's, or those of the only network there is. keep: the protocol's in any case."""
     made = {}
-    names = sorted({metric.network or protocol.network for metric in metrics})
+    names = sorted({metric.network or protocol.network for metric in metrics} | ({protocol.network} if keep else set()))
     for name in names:
         chosen = replace(options, precision=protocol.precision)
         if name == "inception":
@@ -148,6 +160,20 @@ def _check_inputs(
             raise ConfigError("expected a prompt for each image for a CLIP score, got no prompts")
         if len(prompts) != generated.count:
             raise DataError(f"expected a prompt for each of {generated.count} images, got {len(prompts)}")
+
+
+def _moments(network: FeatureNetwork) -> frozenset[Need]:
+    """What a file of statistics holds: sFID's as well, where the network has what it is made of."""
+    return frozenset({"moments", "spatial"} if network.name == "inception" else {"moments"})
+
+
+def _facts(source: str, seen: Inspector) -> SetFacts:
+    return SetFacts(source, seen.count, seen.digest, seen.content, seen.size)
+
+
+def _stored_facts(statistics: Statistics) -> SetFacts:
+    known, digest = statistics.provenance, statistics.digest
+    return SetFacts(known.source, known.n, digest, digest, known.size)
 
 
 def _prefixes(metrics: Sequence[SetMetric]) -> Iterator[tuple[str, str]]:
@@ -187,10 +213,16 @@ def _needs(metrics: Sequence[SetMetric], default: str, side: str) -> dict[str, f
 
 
 def _check_statistics(
-    statistics: Statistics, metrics: Sequence[SetMetric], networks: dict[str, FeatureNetwork], default: str
+    statistics: Statistics,
+    metrics: Sequence[SetMetric],
+    networks: dict[str, FeatureNetwork],
+    default: str,
+    alone: bool,
 ) -> None:
+    """alone: there are no images beside them."""
     network = networks.get(default)
-    if network is None or any(metric.reference and (metric.network or default) != default for metric in metrics):
+    others = any(metric.reference and (metric.network or default) != default for metric in metrics)
+    if network is None or (alone and others):
         raise ConfigError(f"expected metrics of {default} features against statistics, got others: name images instead")
     if len(statistics.mean) != network.dimension:
         raise DataError(f"expected statistics of {network.dimension} dimensions, got {len(statistics.mean)}")

@@ -1,110 +1,123 @@
-"""Why two numbers differ: one choice swapped at a time, and how far the Fréchet distance moves for each.
+"""Why numbers differ: one choice swapped at a time, and how far the number moves for each.
 
-Two sets of images, or two results of `sigmascope metrics` -> Changes, a baseline first. Swaps are one at a time from
-the baseline, so their differences need not add up; what is left over is told as "together".
+Two sets of images -> explain_sets -> Changes, a baseline first. Two stored results -> explain_results.py. Every row
+changes one thing alone, so the rows need not add up; explain_results tells the remainder.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from pathlib import Path
 
 import torch
 
-from .evaluate import Evaluation, evaluate
+from ..errors import ConfigError
+from .evaluate import evaluate
 from .features import FeatureOptions
-from .features.preprocess import NORMALISATIONS, RESIZES
+from .features.preprocess import NORMALISATIONS
 from .images import Images
-from .protocols import Protocol
+from .protocols import TORCH_FIDELITY, Protocol
+from .reference import Statistics
+from .scores import METRICS, Score
 
-_METRIC = "frechet_distance"
+DISTANCE = "frechet_distance"
+
+# Each resize differs from the next in one thing, so the way from one to another tells what each thing is worth.
+_RESIZES = ("tf1", "half-pixel", "antialias", "clean")
+_BETWEEN = ("pixel centres", "antialias", "bicubic filter")
 
 
 @dataclass(frozen=True)
 class Change:
-    """One choice, what it was and what it became; value with it, and difference from the baseline's, NaN if unknown."""
+    """One choice, what it was and what it became; the value then, and how far that is from the value before. NaN where
+    it can't be known, and then the note says why."""
 
     choice: str
     before: str
     after: str
     value: float
     difference: float
+    note: str = ""
 
 
 def explain_sets(
     first: Images,
-    second: Images,
+    second: Images | Statistics,
     protocol: Protocol,
     options: FeatureOptions | None = None,
     device: torch.device | str = "cpu",
+    metric: str = DISTANCE,
+    other_weights: Path | None = None,
 ) -> list[Change]:
-    """Of the Fréchet distance between two sets under `protocol`: every other resize, normalisation and precision, half
-    as many images, and the images in reverse order, which must change nothing but an unshuffled inception score."""
+    """Of a metric of two sets under `protocol`: every other resize, normalisation and precision, other weights if they
+    are named, half as many images, the images in reverse order, and what else the metric is made by.
 
-    def distance(one: Images, chosen: Protocol) -> float:
-        return _value(evaluate(one, second, [_METRIC], chosen, options, device))
+    Raises ConfigError for a metric of pairs or prompts, and as `evaluate` does.
+    """
+    check_metric(metric)
+    options = options or FeatureOptions()
 
-    start = distance(first, protocol)
+    def measured(images: Images, chosen: Protocol, options: FeatureOptions = options) -> float:
+        return evaluate(images, second, [metric], chosen, options, device).scores[0].value
+
+    start = measured(first, protocol)
     changes = [Change("baseline", "", protocol.name, start, 0.0)]
-    swaps: list[tuple[str, str, str, Images, Protocol]] = []
-    if protocol.network == "inception":
-        swaps += [
-            ("resize", protocol.resize, n, first, replace(protocol, resize=n)) for n in RESIZES if n != protocol.resize
-        ]
-        swaps += [
-            ("normalise", protocol.normalise, name, first, replace(protocol, normalise=name))
-            for name in NORMALISATIONS
-            if name != protocol.normalise
-        ]
-    swaps.append(("precision", protocol.precision, "bfloat16", first, replace(protocol, precision="bfloat16")))
+
+    def swap(choice: str, before: object, after: object, value: float, origin: float = start) -> None:
+        changes.append(Change(choice, str(before), str(after), value, value - origin))
+
+    stored = isinstance(second, Statistics)  # of one preprocessing and network for good
+    network = METRICS[metric].network or protocol.network
+    if network == "inception" and not stored:
+        values = {protocol.resize: start}
+        for choice, before, after in _resize_steps(protocol.resize):
+            values[after] = measured(first, replace(protocol, resize=after))
+            swap(choice, before, after, values[after], values[before])
+        for name in NORMALISATIONS:
+            if name != protocol.normalise:
+                swap("normalise", protocol.normalise, name, measured(first, replace(protocol, normalise=name)))
+    if not stored:
+        lower = replace(protocol, precision="bfloat16")
+        swap("precision", protocol.precision, "bfloat16", measured(first, lower))
+    if other_weights is not None and not stored:
+        value = measured(first, protocol, replace(options, weights=other_weights))
+        swap("weights", options.weights or "as found", other_weights, value)
+    if metric == "kid":
+        other = None if protocol.kid else replace(TORCH_FIDELITY, fit=True)
+        swap("subsets", protocol.kid or "all", other or "all", measured(first, replace(protocol, kid=other)))
+    if metric == "inception_score" and protocol.inception_score != "guided-diffusion":
+        other_convention = replace(protocol, inception_score="guided-diffusion")
+        swap("splits", protocol.inception_score, "guided-diffusion", measured(first, other_convention))
     half = first.count // 2
-    swaps.append(("N", str(first.count), str(half), first.first(half), protocol))
-    backwards = Images(first.source, first.count, lambda: reversed(list(first.read())))
-    swaps.append(("order", "as given", "reversed", backwards, protocol))
-    for choice, before, after, images, chosen in swaps:
-        value = distance(images, chosen)
-        changes.append(Change(choice, before, after, value, value - start))
+    swap("N", first.count, half, measured(first.first(half), protocol))
+    swap("order", "as given", "reversed", measured(backwards(first), protocol))
     return changes
 
 
-def differing(
-    first: dict[str, Any],
-    second: dict[str, Any],
-    load: Callable[[str], Images],
-    options: FeatureOptions | None = None,
-    device: torch.device | str = "cpu",
-) -> list[Change]:
-    """Of two results of `sigmascope metrics --json`: each choice in which they differ, swapped alone from the first to
-    the second, then all `together`. Images are read again from where the first result had them."""
-    choices = {k: (first["choices"][k], second["choices"].get(k)) for k in first["choices"]}
-    unequal = {k: pair for k, pair in choices.items() if pair[0] != pair[1]}
-    changes = [
-        Change(k, str(first[k]), str(second[k]), math.nan, math.nan)
-        for k in ("generated", "reference")
-        if first[k] != second[k]
-    ]
-    moving = {k: after for k, (_, after) in unequal.items() if k in ("network", "resize", "normalise", "precision")}
-    changes += [Change(k, str(a), str(b), math.nan, math.nan) for k, (a, b) in unequal.items() if k not in moving]
-    if not moving:
-        return changes or [Change("nothing", "", "", math.nan, 0.0)]
-    base = Protocol("first", **{k: first["choices"][k] for k in ("network", "resize", "normalise", "precision")})
-    generated, reference = load(first["generated"]), load(first["reference"])
-
-    def distance(chosen: Protocol) -> float:
-        return _value(evaluate(generated, reference, [_METRIC], chosen, options, device))
-
-    start = distance(base)
-    changes.insert(0, Change("baseline", "", "first", start, 0.0))
-    swaps = [({k: after}, k) for k, after in moving.items()]
-    swaps += [(moving, "together")] if len(moving) > 1 else []
-    for swap, name in swaps:
-        value = distance(replace(base, **swap))
-        before, after = (", ".join(str(v) for v in side) for side in ([unequal[k][0] for k in swap], swap.values()))
-        changes.append(Change(name, before, after, value, value - start))
-    return changes
+def check_metric(name: str) -> None:
+    """Raises ConfigError unless it is a metric of sets of images that takes no prompts."""
+    if METRICS[name].prefix is not None:
+        raise ConfigError(f"explain: expected a metric without prompts, got {name!r}")
 
 
-def _value(found: Evaluation) -> float:
-    return found.scores[0].value
+def resize_path(before: str, after: str) -> Iterator[tuple[str, str, str]]:
+    """(what differs, from, to) step by step from one resize to another."""
+    start, end = _RESIZES.index(before), _RESIZES.index(after)
+    step = 1 if end > start else -1
+    for index in range(start, end, step):
+        yield f"resize: {_BETWEEN[min(index, index + step)]}", _RESIZES[index], _RESIZES[index + step]
+
+
+def _resize_steps(start: str) -> Iterator[tuple[str, str, str]]:
+    """To every other one, outwards from `start`."""
+    for end in (_RESIZES[0], _RESIZES[-1]):
+        yield from resize_path(start, end)
+
+
+def backwards(images: Images) -> Images:
+    return Images(images.source, images.count, lambda: reversed(list(images.read())))
+
+
+def stored_score(scores: tuple[Score, ...], title: str) -> Score | None:
+    return next((score for score in scores if score.metric == title), None)

@@ -57,6 +57,12 @@ class Inspector:
         """16 hex digits of the images in any order."""
         return hashlib.sha256(b"".join(sorted(self.hashes.elements()))).hexdigest()[:16]
 
+    @property
+    def size(self) -> str:
+        """Width x height of the images, or "several"."""
+        sizes = {f"{shape[-1]}x{shape[-2]}" for shape in self.shapes}
+        return sizes.pop() if len(sizes) == 1 else "several"
+
     def findings(self, dimension: int | None = None, labels: Sequence[int] | None = None) -> list[str]:
         """Sentences, most damaging first. dimension d of the features a Fréchet distance is taken of, where it is;
         labels (n,) in the order of the images, known or read off the logits, where an inception score is taken."""

@@ -31,6 +31,10 @@ class Subsets:
     first: Literal["generated", "real"] = "generated"
     fit: bool = False
 
+    def __str__(self) -> str:
+        drawn = f"{self.library}'s seed {self.seed}, {self.first} first"
+        return f"{self.count} subsets of {self.size}{' at most' if self.fit else ''}, {drawn}"
+
 
 TORCH_FIDELITY = Subsets()
 

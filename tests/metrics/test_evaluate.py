@@ -1,8 +1,7 @@
-"""Metrics in one call: names, needs, protocols, warnings, statistics, pairs; why two numbers differ."""
+"""Metrics in one call: names, needs, protocols, warnings, statistics, pairs; class order."""
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,6 @@ import torch
 from sigmascope.errors import ConfigError, DataError, IncomparableError
 from sigmascope.metrics import features as features_module
 from sigmascope.metrics.evaluate import evaluate
-from sigmascope.metrics.explain import differing, explain_sets
 from sigmascope.metrics.features import FeatureNetwork, FeatureOptions, Features
 from sigmascope.metrics.frechet import frechet_distance
 from sigmascope.metrics.images import Images, open_images
@@ -154,36 +152,6 @@ def test_pairs() -> None:
     assert score.value == pytest.approx(20 * math.log10(255 / 5), rel=1e-6)
     with pytest.raises(DataError, match="target for each of 8 images, got 7 images"):
         evaluate(x, other.first(7), ["ssim"], DIGITS)
-
-
-def test_explain_sets_swaps_one_choice_at_a_time(tiny_inception: None) -> None:
-    first, second = pictures(60, 0), pictures(60, 1, offset=20)
-    changes = explain_sets(first, second, PROTOCOLS["sigmascope"])
-    by_choice = {(change.choice, change.after): change for change in changes}
-    base = by_choice["baseline", "sigmascope"].value
-    clean = evaluate(first, second, ["frechet_distance"], replace(PROTOCOLS["sigmascope"], resize="clean"))
-    assert by_choice["resize", "clean"].value == clean.scores[0].value
-    assert by_choice["resize", "clean"].difference == pytest.approx(clean.scores[0].value - base)
-    assert {choice for choice, _ in by_choice} == {"baseline", "resize", "normalise", "precision", "N", "order"}
-    assert abs(by_choice["order", "reversed"].difference) < 1e-9 * base
-    assert abs(by_choice["N", "30"].difference) > 1e-3 * base
-
-
-def test_explain_results_finds_what_differs(tiny_inception: None) -> None:
-    def result(name: str, **changes: str) -> dict[str, object]:
-        choices = replace(PROTOCOLS[name], **changes).choices
-        return json.loads(json.dumps({"choices": choices, "generated": "a", "reference": "b", "scores": []}))
-
-    sets = {"a": pictures(60, 0), "b": pictures(60, 1, offset=20)}
-    changes = differing(result("sigmascope"), result("pytorch-fid"), sets.__getitem__)
-    assert [change.choice for change in changes] == ["baseline", "resize", "normalise", "together"]
-    together = evaluate(sets["a"], sets["b"], ["frechet_distance"], PROTOCOLS["pytorch-fid"]).scores[0].value
-    assert changes[-1].value == together
-    assert changes[0].value + changes[-1].difference == pytest.approx(together)
-    same = differing(result("sigmascope"), result("sigmascope"), sets.__getitem__)
-    assert [change.choice for change in same] == ["nothing"]
-    kid = differing(result("sigmascope"), result("torch-fidelity"), sets.__getitem__)
-    assert {change.choice for change in kid} == {"inception_score", "kid"}
 
 
 def test_unknown_names_before_any_image(tmp_path: Path) -> None:

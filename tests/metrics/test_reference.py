@@ -9,10 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from sigmascope.errors import DataError, LoadError
+from sigmascope.errors import ConfigError, DataError, LoadError
 from sigmascope.metrics.frechet import Gaussian, frechet_distance
 from sigmascope.metrics.one_pass import FeatureSet
-from sigmascope.metrics.reference import Provenance, Statistics, is_statistics, read_statistics, write_statistics
+from sigmascope.metrics.reference import (
+    Provenance,
+    Statistics,
+    has_statistics,
+    is_statistics,
+    read_statistics,
+    split_of,
+    write_statistics,
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -22,7 +30,7 @@ def features() -> FeatureSet:
     return FeatureSet(50, pooled, spatial)
 
 
-PROVENANCE = Provenance("data/cifar10", "train", 50, "TF1 bilinear", "0123456789ab")
+PROVENANCE = Provenance("data/cifar10", "train", "32x32", 50, "TF1 bilinear", "0123456789ab")
 
 
 def test_there_and_back(features: FeatureSet, tmp_path: Path) -> None:
@@ -40,32 +48,90 @@ def test_there_and_back(features: FeatureSet, tmp_path: Path) -> None:
     assert is_statistics(tmp_path / "ref.npz")
 
 
-def test_other_tools_read_ours_and_we_theirs(features: FeatureSet, tmp_path: Path) -> None:
+def test_edm_and_pytorch_fid_read_ours_and_we_theirs(features: FeatureSet, tmp_path: Path) -> None:
+    """Both keep mu and sigma and nothing of where they are from."""
     made = Statistics.of(features, PROVENANCE)
     write_statistics(tmp_path / "ours.npz", made)
-    with np.load(tmp_path / "ours.npz") as file:  # as EDM, pytorch-fid and guided-diffusion do
-        np.testing.assert_array_equal(file["mu"], made.mean)
+    with np.load(tmp_path / "ours.npz") as file:  # pytorch-fid: f["mu"][:]; EDM: dict(np.load(f)) without pickles
+        np.testing.assert_array_equal(file["mu"][:], made.mean)
+        np.testing.assert_array_equal(dict(file)["sigma"], made.covariance)
+    np.savez(tmp_path / "theirs.npz", mu=made.mean, sigma=made.covariance)
+    np.savez_compressed(tmp_path / "packed.npz", mu=made.mean, sigma=made.covariance)
+    for name in ("theirs.npz", "packed.npz"):
+        theirs = read_statistics(tmp_path / name)
+        assert theirs.provenance == Provenance()
+        assert theirs.features().n == 0
+        assert theirs.features().spatial is None
+        np.testing.assert_array_equal(theirs.covariance, made.covariance)
+
+
+def test_guided_diffusion_reads_ours_and_we_theirs(features: FeatureSet, tmp_path: Path) -> None:
+    """sFID's statistics as well; its reference batches hold images beside them."""
+    made = Statistics.of(features, PROVENANCE)
+    write_statistics(tmp_path / "ours.npz", made)
+    with np.load(tmp_path / "ours.npz") as file:
+        np.testing.assert_array_equal(file["mu_s"], made.spatial_mean)
         np.testing.assert_array_equal(file["sigma_s"], made.spatial_covariance)
-    np.savez(tmp_path / "edm.npz", mu=made.mean, sigma=made.covariance)
-    theirs = read_statistics(tmp_path / "edm.npz")
-    assert theirs.provenance == Provenance()
-    assert theirs.features().n == 0
-    assert theirs.features().spatial is None
-    images = np.zeros((2, 4, 4, 3), np.uint8)
-    np.savez(tmp_path / "adm.npz", arr_0=images, mu=made.mean, sigma=made.covariance, mu_s=made.spatial_mean,
-             sigma_s=made.spatial_covariance)  # fmt: skip
-    assert read_statistics(tmp_path / "adm.npz").digest == made.digest
+    arrays = {"mu": made.mean, "sigma": made.covariance, "mu_s": made.spatial_mean, "sigma_s": made.spatial_covariance}
+    np.savez(tmp_path / "alone.npz", **arrays)
+    np.savez(tmp_path / "batch.npz", arr_0=np.zeros((2, 4, 4, 3), np.uint8), **arrays)
+    for name, alone in (("alone.npz", True), ("batch.npz", False)):
+        assert read_statistics(tmp_path / name).digest == made.digest
+        assert has_statistics(tmp_path / name)
+        assert is_statistics(tmp_path / name) is alone
 
 
-def test_edm2_pickle_is_read_without_running_it(features: FeatureSet, tmp_path: Path) -> None:
+def test_edm2_reads_ours(features: FeatureSet, tmp_path: Path) -> None:
+    """By pickle.load, then stats[metric]["mu"]; of what it doesn't ask for it takes no notice."""
+    made = Statistics.of(features, PROVENANCE)
+    for network, metric in (("inception", "fid"), ("dinov2", "fd_dinov2")):
+        path = tmp_path / f"{network}.pkl"
+        write_statistics(path, made, network)
+        content = pickle.loads(path.read_bytes())
+        np.testing.assert_array_equal(content[metric]["mu"], made.mean)
+        np.testing.assert_array_equal(content[metric]["sigma"], made.covariance)
+        assert content["num_images"] == 50
+        again = read_statistics(path, network)
+        assert again.provenance == PROVENANCE
+        assert again.digest == made.digest
+        assert again.spatial_mean is not None
+        assert is_statistics(path)
+    with pytest.raises(ConfigError, match="EDM2 has statistics of inception, dinov2, not of 'digits'"):
+        write_statistics(tmp_path / "digits.pkl", made, "digits")
+    with pytest.raises(ConfigError, match=r"a file \.npz or \.pkl"):
+        write_statistics(tmp_path / "stats.json", made)
+
+
+@pytest.mark.parametrize("protocol", [3, 4, 5])
+def test_edm2_pickle_is_read_without_running_it(features: FeatureSet, tmp_path: Path, protocol: int) -> None:
     made = Statistics.of(features, PROVENANCE)
     entry = {"mu": made.mean, "sigma": made.covariance}
     path = tmp_path / "edm2.pkl"
-    path.write_bytes(pickle.dumps({"fid": entry, "fd_dinov2": {"mu": np.zeros(2), "sigma": np.eye(2)}}))
-    np.testing.assert_array_equal(read_statistics(path).covariance, made.covariance)
-    assert len(read_statistics(path, "fd_dinov2").mean) == 2
-    with pytest.raises(LoadError, match="statistics of 'kid', got"):
-        read_statistics(path, "kid")
+    theirs = {"num_images": 50000, "fid": entry, "fd_dinov2": {"mu": np.zeros(2), "sigma": np.eye(2)}}
+    path.write_bytes(pickle.dumps(theirs, protocol=protocol))
+    found = read_statistics(path)
+    np.testing.assert_array_equal(found.covariance, made.covariance)
+    assert found.provenance == Provenance(n=50000)
+    assert len(read_statistics(path, "dinov2").mean) == 2
+    with pytest.raises(LoadError, match="statistics of 'clip', got"):
+        read_statistics(path, "clip")
+
+
+@pytest.mark.parametrize(
+    ("source", "split"),
+    [
+        ("cifar10/train", "train"),
+        ("data/cifar10-test.npz", "test"),
+        ("data/val/n01440764", "val"),
+        ("imagenet_validation.tar", "validation"),
+        ("/home/me/training-runs/a/out", ""),
+        ("train/experiments/seven/samples", ""),
+        ("constrained.zip", ""),
+        ("", ""),
+    ],
+)
+def test_the_split_that_a_path_names(source: str, split: str) -> None:
+    assert split_of(source) == split
 
 
 def test_a_pickle_that_would_run_code_is_refused(tmp_path: Path) -> None:
