@@ -24,7 +24,7 @@ from ..errors import ConfigError, DataError, ModelError
 from . import noise as noise_module
 from .conditioning import captioned
 from .data import METADATA, DataSet, load_data, seen_by
-from .denoiser import Denoiser
+from .denoiser import Cond, Denoiser
 from .identity import identity
 from .levels import log_snr_levels
 from .models import load_model
@@ -37,6 +37,8 @@ from .samplers.grids import finite_range
 from .scoring import Scorer, to_uint8
 from .store import CellResult, Run, Writer
 from .suite import Sampling, Suite, seed_range
+from .trajectories import Course, trace, trajectory_probe
+from .trajectories import cost as trajectory_cost
 
 Progress = Callable[[int], None]
 
@@ -229,7 +231,7 @@ def estimate(plan: Plan) -> Cost:
 
 
 def _execute_cell(plan: Plan, cell: Cell, progress: Progress) -> CellResult:
-    tables, thumbnails = (_probe if cell.kind == "probe" else _sample)(plan, cell, progress)
+    tables, thumbnails = _WORK[cell.kind](plan, cell, progress)
     return CellResult(_cell_record(cell, 0.0), tables, thumbnails)
 
 
@@ -289,6 +291,37 @@ def _sample(plan: Plan, cell: Cell, progress: Progress) -> tuple[dict[str, pd.Da
     return tables, thumbnails
 
 
+def _trace(plan: Plan, cell: Cell, progress: Progress) -> tuple[dict[str, pd.DataFrame], None]:
+    sampling = plan.suite.sampling
+    assert sampling is not None
+    ids = _sample_ids(plan.fingerprint["seeds"])[: sampling.probe_samples]
+    chosen = [trajectory_probe(text) for text in sampling.probes]
+    rows = trace(_course(plan, cell), ids, chosen, batch_size=plan.batch_size, progress=progress)
+    setting: dict[str, Any] = {"model": cell.model, "sampler": cell.sampler, "steps": cell.steps, "grid": cell.grid}
+    return {"steps": rows.assign(**setting)}, None
+
+
+def _course(plan: Plan, cell: Cell) -> Course:
+    assert cell.sampler is not None
+    assert cell.steps is not None
+    assert cell.grid is not None
+    denoiser, data = plan.denoisers[cell.model], seen_by(plan.denoisers[cell.model], plan.data)
+    return course(denoiser, cell.sampler, cell.steps, cell.grid, plan.suite.seed, data)
+
+
+def course(denoiser: Denoiser, sampler: str, steps: int, grid: str, seed: int, data: DataSet) -> Course:
+    """What the trajectory probes look at, by a suite's names."""
+
+    def cond(sample_ids: Tensor) -> Cond:
+        labels = class_labels(denoiser, sample_ids)
+        return {} if labels is None else {"class_labels": labels}
+
+    return Course(denoiser, lambda: solver(sampler), steps, _grid(grid), Noise(seed), cond, data)
+
+
+_WORK = {"probe": _probe, "sample": _sample, "trajectory": _trace}
+
+
 def class_labels(denoiser: Denoiser, sample_ids: Tensor) -> Tensor | None:
     """Labels for sampling a class-conditional model: ids go round the classes, so every stretch of ids is balanced."""
     classes = denoiser.traits.classes
@@ -329,6 +362,15 @@ def _cells(
                     cells.append(
                         Cell("sample", name, title, _hash(settings)[:16], per_sample * samples, sampler, steps, grid)
                     )
+                    if suite.sampling.probes:
+                        walked = course(denoiser, sampler, steps, grid, suite.seed, seen_by(denoiser, data))
+                        each = _evaluations_per_walk(title, walked, suite.sampling.probes)
+                        count = min(samples, suite.sampling.probe_samples)
+                        settings = [common, sampler, steps, grid, suite.sampling.probes, count]
+                        key = _hash(settings)[:16]
+                        cells.append(
+                            Cell("trajectory", name, f"{title}, step by step", key, each * count, sampler, steps, grid)
+                        )
     return cells
 
 
@@ -339,7 +381,13 @@ def _subjects(
     if suite.probes is None:
         return {}
     return {
-        name: Subject(denoiser, seen_by(denoiser, data), sigmas, Noise(suite.seed), train and seen_by(denoiser, train))
+        name: Subject(
+            denoiser,
+            seen_by(denoiser, data),
+            sigmas,
+            Noise(suite.seed),
+            train and seen_by(denoiser, replace(train, captions=None)),
+        )
         for name, denoiser in denoisers.items()
     }
 
@@ -375,6 +423,17 @@ def _evaluations_per_sample(title: str, denoiser: Denoiser, sampler: str, steps:
     try:
         return method.evaluations(method.levels(denoiser, _grid(grid), steps))
     except ConfigError as error:
+        raise ConfigError(f"{title}: {error}") from error
+
+
+def _evaluations_per_walk(title: str, walked: Course, names: list[str]) -> int:
+    """How often the network is asked for one sample's trajectory probes, which are checked here."""
+    chosen = [trajectory_probe(name) for name in names]
+    try:
+        for one in chosen:
+            one.check(walked)
+        return trajectory_cost(walked, chosen)
+    except (ConfigError, DataError) as error:
         raise ConfigError(f"{title}: {error}") from error
 
 

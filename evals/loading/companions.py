@@ -10,7 +10,7 @@ from typing import Any
 from ...errors import ConfigError, LoadError, SigmascopeError
 from ..companions import NONE
 from ..declaration import Declaration
-from .diffusers import load_autoencoder, load_text_encoder
+from .pipelines import load_autoencoder, load_text_encoder
 from .python import resolve
 
 COMPANIONS: dict[str, Callable[[Path], Any]] = {"autoencoder": load_autoencoder, "text": load_text_encoder}

@@ -6,11 +6,7 @@ pipeline's autoencoder and text encoder come along.
 
 from __future__ import annotations
 
-import hashlib
 import inspect
-import json
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +14,14 @@ import torch
 from torch import Tensor
 
 from ...errors import LoadError
-from ..companions import ENTRIES, Encode, TextEncoder, encode_text
 from ..declaration import Declaration
 from ..denoiser import Denoiser, Traits
 from ..schedules import Table
+from .diffusers_files import load_network, read_json
+from .pipelines import PARTS, companions_of
 from .spec import LOADERS, Recipe, as_declared
 
 _NETWORK_FOLDERS = ("unet", "transformer", ".")
-_AUTOENCODER_FOLDERS = ("vae", "vqvae")
-_TEXT_PARTS = ("text_encoder", "tokenizer")
 _TIMES_A_THOUSAND = (
     "ChromaTransformer2DModel",
     "FluxTransformer2DModel",
@@ -54,106 +49,11 @@ def load_diffusers(location: str, *, device: torch.device, micro_batch: int, rec
             f"got {sorted(path.name for path in folder.iterdir())}"
         )
     scheduler = _scheduler_config(folder, location)
-    network, digest = _network(network_folder, location)
+    network, digest = load_network(network_folder, location)
     base = network_convention(network).over(read_convention(scheduler, location))
-    base = _companions(network, folder, recipe.declaration).over(base)
+    base = companions_of(network, folder, recipe.declaration, device).over(base)
     traits = Traits(spec=f"diffusers:{location}", fingerprint=digest, scheduler=scheduler)
     return as_declared(network, recipe, device=device, micro_batch=micro_batch, traits=traits, base=base)
-
-
-def load_autoencoder(folder: Path) -> Any:
-    """The autoencoder in this folder, or in the pipeline's folder. Raises LoadError."""
-    found = _autoencoder_folder(folder) or folder
-    if not (found / "config.json").is_file():
-        raise LoadError(f"autoencoder: expected config.json or vae/config.json in {folder}")
-    return _network(found, str(folder))[0]
-
-
-def load_text_encoder(folder: Path, takes: Collection[str] = ENTRIES) -> TextEncoder:
-    """The pipeline's own way from prompts to the entries that its network takes.
-
-    Raises LoadError for a pipeline without them; classes are diffusers' and transformers' own, whatever its files say.
-    """
-    kind, parts, others = _pipeline_parts(folder)
-    digest = hashlib.sha256(kind.__name__.encode())
-    for path in sorted(path for name in parts for path in (folder / name).rglob("*") if path.is_file()):
-        digest.update(path.relative_to(folder).as_posix().encode() + path.read_bytes())
-
-    def opened() -> Encode:
-        options = dict.fromkeys(others)
-        try:
-            with _quietly():
-                pipeline = kind.from_pretrained(
-                    folder, use_safetensors=True, local_files_only=True, low_cpu_mem_usage=False, **options
-                )
-        except Exception as error:  # the libraries raise whatever the files made them meet
-            raise LoadError(f"diffusers:{folder}: its text encoder can't be loaded: {error}") from error
-        return lambda prompts: {k: part for k, part in encode_text(pipeline, prompts).items() if k in takes}
-
-    return TextEncoder(opened, digest.hexdigest())
-
-
-def _pipeline_parts(folder: Path) -> tuple[Any, list[str], list[str]]:
-    """The pipeline's class, the names of its text encoders and tokenizers, and those of its other parts."""
-    import diffusers
-    import transformers
-
-    index = _json(folder / "model_index.json", str(folder))
-    name = index.get("_class_name")
-    kind = getattr(diffusers, name, None) if isinstance(name, str) else None
-    if not (isinstance(kind, type) and issubclass(kind, diffusers.DiffusionPipeline)):
-        raise LoadError(f"diffusers:{folder}: model_index.json names no diffusers pipeline, got {name!r}")
-    parts = {key: value for key, value in index.items() if isinstance(value, list) and len(value) == 2}
-    mine = [key for key, value in parts.items() if key.startswith(_TEXT_PARTS) and value[0] is not None]
-    for key in mine:
-        library, class_name = parts[key]
-        if library != "transformers" or not isinstance(getattr(transformers, str(class_name), None), type):
-            raise LoadError(f"diffusers:{folder}: expected {key} to be a class of transformers, got {parts[key]}")
-    if not mine or not hasattr(kind, "encode_prompt"):
-        raise LoadError(f"diffusers:{folder}: expected a pipeline with a text encoder, got {kind.__name__}")
-    return kind, mine, [key for key in parts if key not in mine]
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Without the libraries' progress bars."""
-    from diffusers.utils import logging as of_diffusers
-    from transformers.utils import logging as of_transformers
-
-    of_diffusers.disable_progress_bar()
-    of_transformers.disable_progress_bar()
-    try:
-        yield
-    finally:
-        of_diffusers.enable_progress_bar()
-        of_transformers.enable_progress_bar()
-
-
-def _companions(network: Any, folder: Path, declared: Declaration) -> Declaration:
-    """The autoencoder and text encoder that the pipeline brings, where nothing else is declared."""
-    autoencoder, text, call = None, None, None
-    if declared.autoencoder is None and _autoencoder_folder(folder) is not None:
-        autoencoder = load_autoencoder(folder)
-    takes = set(inspect.signature(network.forward).parameters)
-    if declared.text is None and "encoder_hidden_states" in takes and (folder / "text_encoder").is_dir():
-        with_size = network.config.get("addition_embed_type") == "text_time"
-        text = load_text_encoder(folder, takes | {"pooled_projections"} if with_size else takes)
-        if with_size:
-            levels = len(autoencoder.config.block_out_channels) if autoencoder is not None else 4
-            call = _with_size(network.config.sample_size * 2 ** (levels - 1))
-    return Declaration(call=call, autoencoder=autoencoder, text=text)
-
-
-def _with_size(size: int) -> str:
-    """Stable Diffusion XL is told the image's size, where it was cropped, and the size wanted: all of it, uncropped."""
-    pair = "pooled_projections[:, :2]"
-    told = f"cat(full_like({pair}, {size}), zeros_like({pair}), full_like({pair}, {size}), dim=1)"
-    extras = f"{{'text_embeds': pooled_projections, 'time_ids': {told}}}"
-    return f"x, t, encoder_hidden_states=encoder_hidden_states, added_cond_kwargs={extras}"
-
-
-def _autoencoder_folder(folder: Path) -> Path | None:
-    return next((folder / name for name in _AUTOENCODER_FOLDERS if (folder / name / "config.json").is_file()), None)
 
 
 def network_convention(network: Any) -> Declaration:
@@ -235,54 +135,11 @@ def _consistency(config: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def _network(folder: Path, location: str) -> tuple[Any, str]:
-    """The network, and the sha256 of its weights."""
-    import diffusers
-
-    kind: Any = getattr(diffusers, str(_json(folder / "config.json", location).get("_class_name")), None)
-    is_model = isinstance(kind, type) and issubclass(kind, diffusers.ModelMixin)
-    if not is_model:
-        raise LoadError(f"diffusers:{location}: {folder.name}/config.json names no diffusers model class")
-    weights = sorted(folder.glob("*.safetensors"))
-    if not weights:
-        raise LoadError(
-            f"diffusers:{location}: expected *.safetensors in {folder.name}/, "
-            f"got {sorted(path.name for path in folder.iterdir())} (pickled weights are not read)"
-        )
-    try:
-        network, found = kind.from_pretrained(
-            folder, use_safetensors=True, local_files_only=True, low_cpu_mem_usage=False, output_loading_info=True
-        )
-    except Exception as error:  # diffusers raises whatever the file made it meet
-        raise LoadError(f"diffusers:{location}: {folder.name} can't be loaded: {error}") from error
-    # diffusers would go on with random numbers for what is missing
-    for what in ("missing_keys", "unexpected_keys"):
-        if found[what]:
-            raise LoadError(
-                f"diffusers:{location}: expected the weights of {folder.name}/config.json, got "
-                f"{what.replace('_', ' ')} {sorted(found[what])[:4]} ({len(found[what])} in all)"
-            )
-    digest = hashlib.sha256()
-    for path in weights:
-        digest.update(path.read_bytes())
-    return network, digest.hexdigest()
-
-
 def _scheduler_config(folder: Path, location: str) -> dict[str, Any]:
     path = folder / "scheduler" / "scheduler_config.json"
     if not path.is_file():
         raise LoadError(f"diffusers:{location}: expected scheduler/scheduler_config.json, which says what is predicted")
-    return _json(path, location)
-
-
-def _json(path: Path, location: str) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise LoadError(f"diffusers:{location}: {path.name} is no JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise LoadError(f"diffusers:{location}: {path.name}: expected a JSON object, got {type(content).__name__}")
-    return content
+    return read_json(path, location)
 
 
 def _from_hub(location: str) -> Path:
@@ -290,9 +147,10 @@ def _from_hub(location: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
     try:
-        parts = ("unet", "transformer", "scheduler", *_AUTOENCODER_FOLDERS, *(f"{name}*" for name in _TEXT_PARTS))
+        parts = ("unet", "transformer", "scheduler", *PARTS)
         patterns = [*(f"{name}/*" for name in parts), "*.json"]
-        found = snapshot_download(location, allow_patterns=patterns, ignore_patterns=["*.bin", "*.pt", "*.ckpt"])
+        others = ["*.bin", "*.pt", "*.ckpt", "*.msgpack", "*.h5", "*.onnx"]
+        found = snapshot_download(location, allow_patterns=patterns, ignore_patterns=others)
     except (HfHubHTTPError, HFValidationError, OSError) as error:
         raise LoadError(f"diffusers:{location}: no such folder, and not to be had from the hub: {error}") from error
     return Path(found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 import torch
 import transformers
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from sigmascope import cli
 from sigmascope.errors import ConfigError, DataError, LoadError, ModelError
 from sigmascope.evals.companions import Autoencoder, TextEncoder, as_autoencoder
@@ -21,7 +23,7 @@ from sigmascope.evals.data import DataSet, load_data, seen_by
 from sigmascope.evals.denoiser import Denoiser, wrap
 from sigmascope.evals.identity import identity
 from sigmascope.evals.loading import load
-from sigmascope.evals.loading.diffusers import load_text_encoder
+from sigmascope.evals.loading.pipelines import load_text_encoder
 from sigmascope.evals.noise import Noise
 from sigmascope.evals.runner import prepare
 from sigmascope.evals.samplers import sample, solver
@@ -459,6 +461,36 @@ def test_a_pipelines_index_runs_no_code(
     (tmp_path / "mine.py").write_text("raise SystemExit('it ran')")
     with pytest.raises(LoadError, match=message):
         load_text_encoder(tmp_path)
+
+
+def test_source_in_a_pipelines_folder_is_not_run(tmp_path: Path, pipeline: diffusers.StableDiffusionPipeline) -> None:
+    """Where from_pretrained of a pipeline looks for its own classes."""
+    folder = shutil.copytree(pipeline.folder, tmp_path / "saved")
+    for place in ("None.py", "StableDiffusionPipeline.py", "text_encoder/transformers.py", "tokenizer/transformers.py"):
+        (folder / place).write_text("raise SystemExit('it ran')")
+    theirs = load_text_encoder(pipeline.folder).rows(["a cat"])
+    assert torch.equal(
+        load_text_encoder(folder).rows(["a cat"])["encoder_hidden_states"], theirs["encoder_hidden_states"]
+    )
+
+
+def test_a_text_encoder_without_all_its_weights_is_refused(
+    tmp_path: Path, pipeline: diffusers.StableDiffusionPipeline
+) -> None:
+    folder = shutil.copytree(pipeline.folder, tmp_path / "saved")
+    file = folder / "text_encoder" / "model.safetensors"
+    weights = load_file(file)
+    name = sorted(weights)[0]
+    save_file({key: value for key, value in weights.items() if key != name}, file, {"format": "pt"})
+    with pytest.raises(LoadError, match="expected the weights of CLIPTextModel, none for"):
+        load_text_encoder(folder).rows(["a cat"])
+    file.write_bytes(file.read_bytes()[:-10])
+    with pytest.raises(LoadError, match="its text encoder can't be loaded"):
+        load_text_encoder(folder).rows(["a cat"])
+    file.unlink()
+    (folder / "text_encoder" / "pytorch_model.bin").write_bytes(b"a pickle")
+    with pytest.raises(LoadError, match="its text encoder can't be loaded"):
+        load_text_encoder(folder).rows(["a cat"])
 
 
 def test_a_text_encoder_is_known_by_its_files(pipeline: diffusers.StableDiffusionPipeline) -> None:
