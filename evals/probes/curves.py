@@ -8,12 +8,13 @@ smooth function of means (Efron & Tibshirani 1993, ch. 11). `image_means` is the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ...metrics.intervals import Floats, jackknife
+from ...metrics.intervals import Floats, cluster_means, jackknife
 from ..records import TABLES
 from .probe import Probe, Quantity
 
@@ -26,15 +27,18 @@ def curves(
     Where images have labels, the denoising error of each follows, as slice "class 3": `labels` says what they are.
     """
     rows = []
+    levels = [(*key, part) for key, part in table.groupby(["level", "sigma"], sort=True)]
     for probe in probes:
         for quantity in probe.quantities:
             columns = [f"{probe.name}.{name}" for name in quantity.columns]
             if set(columns) <= set(table):
-                rows += _curve(probe.name, quantity, table, columns, confidence)
+                rows += _curve(probe.name, quantity, levels, columns, confidence)
     columns = [name for name in TABLES["curves"] if name != "model"]
     found = pd.DataFrame(rows, columns=columns)
-    by_label = _labelled(table, labels, confidence)
-    return pd.concat([found, by_label], ignore_index=True)[columns] if len(by_label) else found
+    labelled = table[table["label"] >= 0]
+    if len(labelled):
+        found = pd.concat([found, _by_label(labelled, labels, confidence)[columns]], ignore_index=True)
+    return found
 
 
 def slices(table: pd.DataFrame, by: str, column: str = "error", confidence: float = 0.95) -> pd.DataFrame:
@@ -53,8 +57,8 @@ def slices(table: pd.DataFrame, by: str, column: str = "error", confidence: floa
     return order[[by, "level", "sigma", "value", "low", "high", "error", "images"]]
 
 
-def _labelled(table: pd.DataFrame, labels: str, confidence: float) -> pd.DataFrame:
-    found = slices(table[table["label"] >= 0], "label", confidence=confidence)
+def _by_label(table: pd.DataFrame, labels: str, confidence: float) -> pd.DataFrame:
+    found = slices(table, "label", confidence=confidence)
     found = found[found["images"] > 1].sort_values(["label", "level"])
     names = f"{labels} " + found["label"].astype(str)
     return found.assign(probe="denoising_error", quantity="error", slice=names, optimal=np.nan)
@@ -62,15 +66,16 @@ def _labelled(table: pd.DataFrame, labels: str, confidence: float) -> pd.DataFra
 
 def image_means(rows: pd.DataFrame, columns: Sequence[str]) -> Floats:
     """Each image's mean over its draws, `(images, columns)`, of rows in which all columns are scored."""
-    scored = rows[["image", *columns]].dropna()
-    return scored.groupby("image", sort=True)[list(columns)].mean().to_numpy(np.float64)
+    values = np.stack([rows[column].to_numpy(np.float64) for column in columns], axis=1)
+    scored = ~np.isnan(values).any(axis=1)
+    return cluster_means(values[scored], rows["image"].to_numpy()[scored])
 
 
 def _curve(
-    probe: str, quantity: Quantity, table: pd.DataFrame, columns: list[str], confidence: float
+    probe: str, quantity: Quantity, levels: Sequence[tuple[Any, ...]], columns: list[str], confidence: float
 ) -> list[dict[str, object]]:
     found: list[dict[str, object]] = []
-    for (level, sigma), rows in table.groupby(["level", "sigma"], sort=True):
+    for level, sigma, rows in levels:
         means = image_means(rows, columns)
         if len(means) < 2:
             continue
