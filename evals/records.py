@@ -27,6 +27,10 @@ TABLES: dict[str, tuple[str, ...]] = {
     "samples": (
         "model", "sampler", "steps", "grid", "sample", "label", "evaluations", "clipped", "tile",
     ),
+    "steps": (
+        "model", "sampler", "steps", "grid", "probe", "quantity", "slice", "index", "sigma", "sigma_next", "value",
+        "low", "high", "error", "optimal", "samples",
+    ),
     "metrics": (
         "model", "sampler", "steps", "grid", "evaluations", "metric", "value", "low", "high", "n", "protocol",
         "fingerprint",
@@ -42,13 +46,15 @@ TABLES: dict[str, tuple[str, ...]] = {
 - worst: the images with the largest errors at a level, rank 0 the worst; `tile` is the first of its four in the cell's
   sheet: noisy input, prediction, truth, error
 - samples: one generated sample; `clipped` is its share of values out of range, `tile` its place in the sheet
+- steps: one quantity of one trajectory probe over one interval of a sampler's grid, from `sigma` to `sigma_next`, or
+  over the whole walk (index -1, no sigmas); otherwise as in `curves`, with intervals over samples
 - metrics: one number about the samples of one model, sampler, step count and grid
 """
 
 PICTURES = ("noisy", "prediction", "truth", "difference")
 """What the four tiles of an entry of table `worst` show, in order."""
 
-Kind = Literal["probe", "sample"]
+Kind = Literal["probe", "sample", "trajectory"]
 Status = Literal["complete", "partial", "failed"]
 
 

@@ -17,6 +17,7 @@ from .models import Model
 from .probes import probe
 from .samplers import GRIDS, solver
 from .scoring import METRICS
+from .trajectories import trajectory_probe
 
 
 class _Strict(BaseModel):
@@ -34,6 +35,11 @@ def _known(registry: Registry[Any]) -> Callable[[str], str]:
 def _checked_sampler(name: str) -> str:
     solver(name)
     return name
+
+
+def _checked_trajectory_probe(text: str) -> str:
+    trajectory_probe(text)
+    return text
 
 
 def _checked_probe(text: str) -> str:
@@ -69,6 +75,7 @@ Sampler = Annotated[str, AfterValidator(_checked_sampler)]
 GridName = Annotated[str, AfterValidator(_known(GRIDS))]
 MetricName = Annotated[str, AfterValidator(_known(METRICS))]
 FeatureName = Annotated[str, AfterValidator(_known(FEATURE_NETWORKS))]
+TrajectoryProbeName = Annotated[str, AfterValidator(_checked_trajectory_probe)]
 ProbeName = Annotated[str, AfterValidator(_checked_probe)]
 Seeds = Annotated[str, AfterValidator(_checked_seeds)]
 Count = Annotated[int, Field(ge=1)]
@@ -117,6 +124,10 @@ class Sampling(_Strict):
     """Sample ids, first and last; each sample's noise depends on its id and the run's seed alone."""
     thumbnails: Annotated[int, Field(ge=0, le=512)] = 64
     """Samples kept as images, the first ids."""
+    probes: Annotated[list[TrajectoryProbeName], AfterValidator(_distinct)] = []
+    """Trajectory probes, such as "straightness", of every cell's sampler."""
+    probe_samples: Annotated[int, Field(ge=2)] = 64
+    """Samples whose steps the trajectory probes look at, the first ids."""
     metrics: Annotated[list[MetricName], AfterValidator(_distinct)] = ["frechet_distance"]
     features: FeatureName = "inception"
     """The network whose features the metrics compare."""
