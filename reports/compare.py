@@ -190,19 +190,21 @@ def compare_metrics(metrics: pd.DataFrame, baseline: str, candidate: str) -> pd.
     """Candidate minus baseline for every (sampler, steps, grid, metric) either of them has.
 
     Columns: sampler, steps, grid, metric, better, baseline, candidate, candidate_low, candidate_high, difference, low,
-    high, status. status is one of:
+    high, status, reason. status is one of:
     "unpaired": both have an interval. Stored tables hold no per-sample values, so the interval of the difference takes
     the two as independent (MOVER, Donner & Zou 2012), which is cautious for samples of the same seeds;
     "no interval": there is a difference, but nothing to tell how sure it is;
     "not scored": one of the two has no value, and there is no difference;
-    "incomparable": their protocols differ, and there is no difference.
+    "incomparable": their protocols differ, as `reason` says, and there is no difference.
     """
-    columns = [*CELL, "value", "low", "high", "fingerprint"]
+    columns = [*CELL, "value", "low", "high", "fingerprint", "protocol"]
     ours, theirs = (metrics.loc[metrics["model"] == model, columns] for model in (baseline, candidate))
     both = ours.merge(theirs, on=CELL, how="outer", suffixes=("_b", "_c"), sort=False)
     rows = [{**{name: row[name] for name in CELL}, **_difference(row)} for _, row in both.iterrows()]
     numbers = ["baseline", "candidate", "candidate_low", "candidate_high", "difference", "low", "high"]
-    return pd.DataFrame(rows, columns=[*CELL, "better", *numbers, "status"]).astype(dict.fromkeys(numbers, float))
+    return pd.DataFrame(rows, columns=[*CELL, "better", *numbers, "status", "reason"]).astype(
+        dict.fromkeys(numbers, float)
+    )
 
 
 def _difference(row: pd.Series[Any]) -> dict[str, Any]:
@@ -210,17 +212,25 @@ def _difference(row: pd.Series[Any]) -> dict[str, Any]:
     c, c_low, c_high = row["value_c"], row["low_c"], row["high_c"]
     found = {
         "better": better(row["metric"]), "baseline": b, "candidate": c,
-        "candidate_low": c_low, "candidate_high": c_high,
+        "candidate_low": c_low, "candidate_high": c_high, "reason": "",
     }  # fmt: skip
     if math.isnan(b) or math.isnan(c):
         return {**found, "status": "not scored"}
     if row["fingerprint_b"] != row["fingerprint_c"]:
-        return {**found, "status": "incomparable"}
+        return {**found, "status": "incomparable", "reason": _protocols(row)}
     if np.isnan([b_low, b_high, c_low, c_high]).any():
         return {**found, "difference": c - b, "status": "no interval"}
     low = c - b - math.hypot(c - c_low, b_high - b)
     high = c - b + math.hypot(c_high - c, b - b_low)
     return {**found, "difference": c - b, "low": low, "high": high, "status": "unpaired"}
+
+
+def _protocols(row: pd.Series[Any]) -> str:
+    """Both protocols, in words where words tell them apart, else by their fingerprints: weights or reference differ."""
+    ours, theirs = row["protocol_b"], row["protocol_c"]
+    if ours == theirs:
+        ours, theirs = (f"{ours} [{row[name]}]" for name in ("fingerprint_b", "fingerprint_c"))
+    return f"{ours!r} against {theirs!r}"
 
 
 def _defining(tables: Tables, runs: Sequence[Run], label: str) -> dict[str, Any]:

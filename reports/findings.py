@@ -94,9 +94,17 @@ def _quiet(comparison: Comparison) -> Finding:
 
 
 def _metrics(comparison: Comparison) -> list[Finding]:
-    """One sentence for each metric and direction in which some sampler cells differ for sure, naming the largest."""
+    """One sentence for each metric and direction in which some sampler cells differ for sure, naming the largest; and
+    for each metric whose protocols differ, which is not compared."""
     found = []
     for metric, cells in comparison.metrics.groupby("metric", sort=False):
+        apart = cells[cells["status"] == "incomparable"]
+        if len(apart):
+            text = (
+                f"{comparison.candidate}: {metric} is not compared with {comparison.baseline}'s in {len(apart)} of "
+                f"{len(cells)} sampler settings, for their protocols differ: {apart.iloc[0]['reason']}"
+            )
+            found.append(Finding("incomparable", text))
         loss = cells["difference"] * cells["better"].map({"lower": 1.0, "higher": -1.0, "": math.nan})
         surely = (cells["low"] > 0) | (cells["high"] < 0)
         split: tuple[tuple[Kind, pd.DataFrame], ...] = (

@@ -109,7 +109,7 @@ def _denoising_error(comparison: Comparison) -> tuple[Outcome, str]:
 def _cell(rule: Rule, row: pd.Series[Any]) -> tuple[Outcome, str]:
     """One sampler setting under a ceiling or a non-inferiority rule."""
     if row["status"] == "incomparable" or (row["status"] == "not scored" and rule.max is None):
-        return Outcome.INCOMPARABLE, row["status"]
+        return Outcome.INCOMPARABLE, f"their protocols differ: {row['reason']}" if row["reason"] else row["status"]
     if rule.max is not None:
         return _ceiling(rule.max, row)
     assert rule.margin is not None

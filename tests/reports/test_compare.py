@@ -141,7 +141,8 @@ def test_namesakes_of_two_runs_are_compared_with_each_other() -> None:
 def test_metrics_differences_and_what_is_said_of_them() -> None:
     def row(model: str, metric: str, value: float, half: float, fingerprint: str = "f") -> dict[str, object]:
         cell = {"model": model, "sampler": "euler", "steps": 10, "grid": "karras", "metric": metric}
-        return {**cell, "value": value, "low": value - half, "high": value + half, "fingerprint": fingerprint}
+        interval = {"value": value, "low": value - half, "high": value + half}
+        return {**cell, **interval, "fingerprint": fingerprint, "protocol": "of features"}
 
     nan = math.nan
     frame = pd.DataFrame(
@@ -159,4 +160,6 @@ def test_metrics_differences_and_what_is_said_of_them() -> None:
     # Independent symmetric intervals: halves 3 and 4 make 5.
     assert tuple(found.loc["FID", ["difference", "low", "high"]]) == (4.0, -1.0, 9.0)
     assert found.loc["point", "difference"] == 1.0
+    assert found.loc["moved", "reason"] == "'of features [f]' against 'of features [g]'"
+    assert (found["reason"] != "").sum() == 1
     assert found.loc[["moved", "alone"], "difference"].isna().all(), "a missing score is no zero"
