@@ -26,6 +26,10 @@ GAUSSIAN = Gaussian(torch.linspace(-0.5, 0.5, 16, dtype=torch.float64), torch.lo
 MIXTURE = Mixture(torch.linspace(-0.4, 0.6, 16, dtype=torch.float64), 0.2)
 PAIR = FiniteSet(torch.stack([torch.linspace(-1, 1, 16), torch.linspace(0.3, -0.4, 16)]).double())
 
+OFTEN = SIGMAS[SIGMAS > 0.8]
+"""Levels at which PAIR's answer is in doubt for enough images. With rho = |half their distance|^2 / s^2 the error comes
+from noise beyond sqrt(rho) standard deviations: at rho <= 4 from 2% of images or more, below from a handful or none."""
+
 
 def data_of(oracle: Oracle, images: int, seed: int = 11) -> DataSet:
     return DataSet(oracle.data(torch.arange(images), Noise(seed)).float(), None, "oracle")
