@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 
 from .calling import Cond
-from .declaration import level_values
+from .declaration import level_values, output
 from .denoiser import Denoiser
 from .expressions import expression
 from .levels import Level, broadcast
-from .parameterization import PARAMETERIZATIONS, Parameterization, edm
+from .parameterization import PARAMETERIZATIONS, Parameterization
 from .paths import PATHS, FlowMatching
 from .schedules import EDM, VE, RectifiedFlow, Schedule, Table
 
@@ -55,12 +55,12 @@ def _outputs(denoiser: Denoiser) -> Iterator[Hypothesis]:
             if sign + name != declared:
                 made = _changed(denoiser, parameterization=parameterization)
                 yield Hypothesis(f"the output looks like {sign}{name}, declared {declared}", made, same_input=True)
-    if not declared.startswith("F"):
-        for sigma_data in (0.5, 1.0):
-            made = _changed(denoiser, parameterization=edm(sigma_data))
-            yield Hypothesis(
-                f"the output looks like EDM's F (sigma_data {sigma_data:g}), declared {declared}", made, True
-            )
+    for sigma_data in () if declared.startswith("F") else (0.5, 1.0):
+        parameterization, c_in = output(f"edm({sigma_data})")
+        text = f"the output looks like EDM's F (sigma_data {sigma_data:g}), declared {declared}"
+        yield Hypothesis(text, _changed(denoiser, parameterization=parameterization), same_input=True)
+        if denoiser.scale is None:
+            yield Hypothesis(text, _changed(denoiser, parameterization=parameterization, scale=c_in))
 
 
 def _clocks(denoiser: Denoiser) -> Iterator[Hypothesis]:
@@ -185,7 +185,7 @@ def _mirrored(denoiser: Denoiser) -> Denoiser:
 
 
 def _clock_text(denoiser: Denoiser, other: Denoiser, formula: str) -> str:
-    """A clock that differs by a constant is shifted; by a factor, scaled; otherwise it is another one."""
+    """A clock that differs by a constant is shifted; by its sign, reversed; by a factor, scaled; else another one."""
     low, high = sorted((denoiser.schedule.first, denoiser.schedule.last))
     times = low + (high - low) * torch.tensor([0.2, 0.8], dtype=torch.float64)
     times = times.round() if isinstance(denoiser.schedule, Table) else times
@@ -195,6 +195,8 @@ def _clock_text(denoiser: Denoiser, other: Denoiser, formula: str) -> str:
     if bool((shift[0] - shift[1]).abs() < 1e-6 * wanted.abs().max()):
         text = f"{abs(float(shift[0])):.4g} too {'high' if shift[0] > 0 else 'low'}"
         return f"the time or index is shifted: what the network receives is {text}"
+    if bool(((given + wanted)[0] - (given + wanted)[1]).abs() < 1e-6 * wanted.abs().max()):
+        return f"time runs the other way: the network wants {formula}"
     if bool((factor[0] / factor[1] - 1).abs() < 1e-6):
         return (
             f"the time is on another scale: the network wants {formula}, {float(1 / factor[0]):.4g} times what it gets"

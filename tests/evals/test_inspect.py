@@ -1,9 +1,12 @@
-"""inspect: what is right passes, and planted mistakes are named in plain words."""
+"""inspect on the bundled digits models, and on networks with a fault: what is right passes, what is wrong is named.
+
+Exact models of every convention are in test_inspect_planted; most of the trained ones' tests are slow.
+"""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,7 @@ from sigmascope.evals.inspect import Inspection, inspect
 from sigmascope.evals.loading.diffusers import network_convention, read_convention
 from sigmascope.evals.noise import Noise
 from sigmascope.evals.schedules import Table
-from sigmascope.fixtures.oracles import Mixture, as_denoiser
+from sigmascope.fixtures.oracles import Mixture
 from torch import Tensor, nn
 
 MODELS = Path(__file__).parents[2] / "fixtures" / "models"
@@ -63,7 +66,12 @@ def flow() -> Bundled:
     return bundled("flow")
 
 
-@pytest.mark.parametrize("name", ["eps", "v", "flow", "regressed"])
+def slow_but(light: Collection[str], names: Iterable[str]) -> list[Any]:
+    """Parameters of which all but `light` are slow."""
+    return [pytest.param(name, marks=() if name in light else pytest.mark.slow) for name in names]
+
+
+@pytest.mark.parametrize("name", slow_but(["eps"], ["eps", "v", "flow", "regressed"]))
 def test_a_right_declaration_is_consistent(name: str, digits: DataSet) -> None:
     found = inspect(bundled(name).declared(), digits)
     assert found.mistakes == []
@@ -93,7 +101,7 @@ PLANTED_EPS: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize("plant", PLANTED_EPS)
+@pytest.mark.parametrize("plant", slow_but(["v declared"], PLANTED_EPS))
 def test_mistakes_on_the_eps_model_are_named(plant: str, eps: Bundled, digits: DataSet) -> None:
     fields, expected = PLANTED_EPS[plant]
     assert_named(inspect(eps.declared(**fields), digits), expected)
@@ -111,7 +119,7 @@ PLANTED_FLOW: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize("plant", PLANTED_FLOW)
+@pytest.mark.parametrize("plant", slow_but(["data at 1"], PLANTED_FLOW))
 def test_mistakes_on_the_flow_model_are_named(plant: str, flow: Bundled, digits: DataSet) -> None:
     fields, expected = PLANTED_FLOW[plant]
     assert_named(inspect(flow.declared(**fields), digits), expected)
@@ -124,12 +132,14 @@ def assert_named(found: Inspection, expected: str) -> None:
     assert re.search(expected, said), said or f"nothing found; ratios {found.ratios}"
 
 
+@pytest.mark.slow
 def test_labels_of_other_classes_are_named(eps: Bundled, digits: DataSet) -> None:
     assert digits.labels is not None
     shifted = DataSet(digits.images, (digits.labels + 1) % 10, "shifted")
     assert_named(inspect(eps.declared(), shifted), "labels are shifted: -1")
 
 
+@pytest.mark.slow
 def test_classes_not_declared_are_named(eps: Bundled, digits: DataSet) -> None:
     network = eps.network
     undeclared = Declaration(classes=None, call="x, t, class_labels=int(0*t)").over(
@@ -140,12 +150,14 @@ def test_classes_not_declared_are_named(eps: Bundled, digits: DataSet) -> None:
     )
 
 
+@pytest.mark.slow
 def test_data_in_0_1_is_named(eps: Bundled, digits: DataSet) -> None:
     assert_named(
         inspect(eps.declared(), DataSet(digits.images / 2 + 0.5, digits.labels, "halves")), r"lies in \[0, 1\]"
     )
 
 
+@pytest.mark.slow
 def test_a_model_in_train_mode_is_named(eps: Bundled, digits: DataSet) -> None:
     network = copy.deepcopy(eps.network).train()
     found = inspect(declare(network, eps.declaration, micro_batch=32), digits)
@@ -153,6 +165,7 @@ def test_a_model_in_train_mode_is_named(eps: Bundled, digits: DataSet) -> None:
     assert not found.mistakes  # it is put in eval mode
 
 
+@pytest.mark.slow
 def test_a_hidden_module_in_train_mode_is_named(eps: Bundled, digits: DataSet) -> None:
     network = copy.deepcopy(eps.network).train()
     hidden = {"deep": [network]}
@@ -161,34 +174,9 @@ def test_a_hidden_module_in_train_mode_is_named(eps: Bundled, digits: DataSet) -
     assert_named(inspect(declare(lambda: None, declaration, micro_batch=32), digits), "train mode")
 
 
-OTHER = [
-    ("edm", "x0", {}),
-    ("vp", "eps", {}),
-    ("cosine", "v", {}),
-    ("rectified_flow", "flow", {}),
-    ("ve(0.01, 50)", "score", {}),
-]
-
-
-def points() -> tuple[Mixture, DataSet]:
+def points() -> DataSet:
     oracle = Mixture(torch.linspace(-1.0, 1.0, 12, dtype=torch.float64), 0.1)
-    return oracle, DataSet(oracle.data(torch.arange(64), Noise(1)).float(), None, "oracle")
-
-
-@pytest.mark.parametrize(("path", "output", "fields"), OTHER)
-def test_oracles_are_consistent_and_their_outputs_are_told_apart(
-    path: str, output: str, fields: dict[str, Any]
-) -> None:
-    from sigmascope.evals.paths import path as path_of
-
-    oracle, data = points()
-    exact = as_denoiser(oracle, path_of(path), output)
-    call = exact.network
-    right = wrap(lambda: None, path, output, (12,), call=call, dtype="float64", micro_batch=32, **fields)
-    assert inspect(right, data).mistakes == []
-    for wrong in {"x0", "eps", "v"} - {output}:
-        mistaken = wrap(lambda: None, path, wrong, (12,), call=call, dtype="float64", micro_batch=32)
-        assert_named(inspect(mistaken, data), f"looks like {output}, declared {wrong}")
+    return DataSet(oracle.data(torch.arange(64), Noise(1)).float(), None, "oracle")
 
 
 class Faulty(nn.Module):
@@ -223,12 +211,12 @@ class Faulty(nn.Module):
     ],
 )
 def test_faults_of_a_forward_are_named(fault: str, expected: str) -> None:
-    _, data = points()
+    data = points()
     assert_named(inspect(wrap(Faulty(fault), "edm", "x0", (12,), micro_batch=32), data), expected)
 
 
 def test_a_model_that_learnt_nothing_is_said_not_to_denoise() -> None:
-    _, data = points()
+    data = points()
     weights = torch.randn(12, 12, generator=torch.Generator().manual_seed(0))
     found = inspect(wrap(lambda x, t: 3 * x @ weights, "edm", "x0", (12,), micro_batch=32), data)
     assert_named(found, "does not denoise|looks like|scale|range|time")
@@ -239,4 +227,4 @@ def test_a_table_that_counts_from_zero() -> None:
     """What a network receives is shown as it arrives."""
     betas = torch.linspace(1e-4, 0.02, 1000)
     denoiser = wrap(lambda x, t: x, Table.from_betas(betas), "eps", (12,), time="index")
-    assert "0 (data) to 999 (noise)" in inspect(denoiser, points()[1]).convention["time it receives"]
+    assert "0 (data) to 999 (noise)" in inspect(denoiser, points()).convention["time it receives"]
