@@ -102,16 +102,17 @@ class KernelDistance(FeatureTables):
 def kernel_products(x: Tensor, y: Tensor, kernel: Kernel, weights: Tensor) -> tuple[Tensor, Tensor]:
     """K @ weights (n, s) and, where y is x, the diagonal of K (n,): in float64, K in blocks, half of it where y is x.
 
-    Inner products are taken in the features' own precision, everything else in float64.
+    Inner products too, which cost twice float32's: a distance near 0 is a small difference of large kernel values.
     """
     symmetric = y is x
     products = torch.zeros(len(x), weights.shape[1], dtype=torch.float64, device=x.device)
     diagonal = torch.zeros(len(x), dtype=torch.float64, device=x.device)
     for rows in blocks(len(x)):
+        some = x[rows].double()
         for columns in blocks(len(y)):
             if symmetric and columns.start < rows.start:
                 continue
-            gram = kernel((x[rows] @ y[columns].T).double(), x.shape[1])
+            gram = kernel(some @ y[columns].double().T, x.shape[1])
             products[rows] += gram @ weights[columns]
             if symmetric and columns == rows:
                 diagonal[rows] = gram.diagonal()

@@ -43,15 +43,16 @@ def prdc(generated: Tensor, real: Tensor, k: int = 5, inclusive: bool = False) -
     x, r = checked_pair(generated, real)
     if not 1 <= k < min(len(x), len(r)):
         raise ConfigError(f"expected k from 1 to {min(len(x), len(r)) - 1}, got {k}")
-    centre = r.double().mean(dim=0)
+    centre = r.mean(dim=0).float()
     g, f = _Cloud(x, centre), _Cloud(r, centre)
     g_balls, f_balls = _Balls(g, k), _Balls(f, k)
     around_generated = torch.zeros(len(x), dtype=torch.int64, device=x.device)
     covered = torch.zeros(len(r), dtype=torch.bool, device=x.device)
     recalled = torch.zeros_like(covered)
     for rows in blocks(len(r)):
+        some = f.part(rows)
         for columns in blocks(len(x)):
-            distances, slack = f.distances(g, rows, columns)
+            distances, slack = some.distances(g.part(columns))
             in_real = f_balls.contain(g, rows, columns, distances, slack, inclusive)
             around_generated[columns] += in_real.sum(dim=0)
             covered[rows] |= in_real.any(dim=1)
@@ -86,28 +87,43 @@ class PRDC(FeatureTables):
         return a, b, c, d
 
 
-class _Cloud:
-    """A set of points: as given for float64, and in float32 about a common centre for everything else."""
+class _Part(NamedTuple):
+    """Some of a cloud's points (b, d) in float32 about the common centre, and their squared lengths (b,)."""
 
-    def __init__(self, points: Tensor, centre: Tensor) -> None:
-        self.exact = points
-        self.points = torch.cat([(points[rows].double() - centre).float() for rows in blocks(len(points))])
-        self.squares = self.points.double().square().sum(dim=1).float()
+    points: Tensor
+    squares: Tensor
 
-    def distances(self, other: _Cloud, rows: slice, columns: slice) -> tuple[Tensor, Tensor]:
+    def distances(self, other: _Part) -> tuple[Tensor, Tensor]:
         """Squared distances (a, b) in float32, and what rounding may have done to each row of them (a, 1).
 
         An inner product of d terms is off by about sqrt(d) 2^-24 |x| |y| (Higham & Mary 2019).
         """
-        squares, others = self.squares[rows, None], other.squares[None, columns]
-        found = torch.addmm(others, self.points[rows], other.points[columns].T, alpha=-2).add_(squares)
+        squares, others = self.squares[:, None], other.squares[None]
+        found = torch.addmm(others, self.points, other.points.T, alpha=-2).add_(squares)
         rounding = _SURE * self.points.shape[1] ** 0.5 * 2.0**-24
         return found, rounding * (squares + others.max())
+
+
+class _Cloud:
+    """A set of points, as given, of which parts are had in float32 about a centre: one rounding a coordinate."""
+
+    def __init__(self, points: Tensor, centre: Tensor) -> None:
+        self.points, self._centre = points, centre.to(points.dtype)
+        # Filled in place: small tensors kept between freed blocks would leave a heap of pieces too small for the next.
+        self._squares = torch.empty(len(points), dtype=torch.float64, device=points.device)
+        for rows in blocks(len(points)):
+            self._squares[rows] = self._centred(rows).double().square().sum(dim=1)
+
+    def _centred(self, rows: slice) -> Tensor:
+        return (self.points[rows] - self._centre).float()
+
+    def part(self, rows: slice) -> _Part:
+        return _Part(self._centred(rows), self._squares[rows].float())
 
     def exactly(self, other: _Cloud, rows: Tensor, columns: Tensor) -> Tensor:
         """Squared distances of pairs of indices (p,), in float64."""
         found = [
-            (self.exact[rows[part]].double() - other.exact[columns[part]].double()).square().sum(dim=1)
+            (self.points[rows[part]].double() - other.points[columns[part]].double()).square().sum(dim=1)
             for part in blocks(len(rows), BLOCK * 4)
         ]
         return torch.cat(found) if found else torch.zeros(0, dtype=torch.float64, device=rows.device)
@@ -127,10 +143,11 @@ class _Balls:
         self.index = torch.zeros(n, self.kept, dtype=torch.int64, device=cloud.points.device)
         self.slack = torch.zeros(n, 1, device=cloud.points.device)
         for rows in blocks(n):
+            some = cloud.part(rows)
             for columns in blocks(n):
                 if columns.start < rows.start:
                     continue
-                distances, slack = cloud.distances(cloud, rows, columns)
+                distances, slack = some.distances(some if columns == rows else cloud.part(columns))
                 self._offer(rows, columns, distances, slack)
                 if columns != rows:
                     self._offer(columns, rows, distances.T, slack.max())
