@@ -161,7 +161,8 @@ class _Trial:
 
 def _looks(denoiser: Denoiser, data: DataSet) -> tuple[list[str], list[str]]:
     """What can be seen without an evaluation."""
-    mistakes, notes = [], []
+    mistakes: list[str] = []
+    notes: list[str] = []
     low, high = float(data.images.min()), float(data.images.max())
     if low >= 0.0 and high <= 1.0:
         mistakes.append(

@@ -273,3 +273,14 @@ def test_the_same_fields_in_a_suite(tmp_path: Path) -> None:
     (tmp_path / "s.toml").write_text(wrong)
     with pytest.raises(ConfigError, match="unknown path 'vpx'"):
         read_suite(tmp_path / "s.toml")
+
+
+def test_a_path_of_formulas() -> None:
+    """SiT's GVP path is the cosine path with offset 0, its time reversed; data is found where there is less noise."""
+    gvp, circle = path({"alpha": "sin(pi*t/2)", "sigma_t": "cos(pi*t/2)"}), path("cosine(0)")
+    assert (gvp.first, gvp.last) == (1.0, 0.0)
+    times = torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64)
+    torch.testing.assert_close(gvp(1 - times).sigma, circle(times).sigma)
+    torch.testing.assert_close(gvp.at(circle(times).sigma).time, 1 - times)
+    with pytest.raises(ConfigError, match=r"path\.alpha: unknown name 'beta'"):
+        path({"alpha": "beta", "sigma_t": "t"})

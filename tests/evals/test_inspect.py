@@ -80,7 +80,6 @@ def test_a_right_declaration_is_consistent(name: str, digits: DataSet) -> None:
 
 
 NULL = "x, t, class_labels=zeros_like(class_labels)"
-OFF_BY_ONE = "x, t, class_labels=(class_labels + 1) - 10*int((class_labels + 1)/10 - 0.45)"
 
 PLANTED_EPS: dict[str, tuple[dict[str, Any], str]] = {
     "v declared": ({"output": "v"}, "looks like eps, declared v"),
@@ -105,6 +104,24 @@ PLANTED_EPS: dict[str, tuple[dict[str, Any], str]] = {
 def test_mistakes_on_the_eps_model_are_named(plant: str, eps: Bundled, digits: DataSet) -> None:
     fields, expected = PLANTED_EPS[plant]
     assert_named(inspect(eps.declared(**fields), digits), expected)
+
+
+PLANTED_V: dict[str, tuple[dict[str, Any], str]] = {
+    "eps declared": ({"output": "eps"}, "looks like v, declared eps"),
+    "the sign": ({"output": "-v"}, "looks like v, declared -v"),
+    "reversed time": ({"time": "999 - t"}, "other way"),
+    "index shifted by 25": ({"time": "t + 25"}, "index is shifted"),
+    "index shifted by minus one": ({"time": "t - 1"}, "shifted by one"),
+    "[0, 1] declared": ({"data_range": (0.0, 1.0)}, r"data in \[-1, 1\], declared \[0, 1\]"),
+    "labels dropped": ({"call": NULL}, "labels do not reach"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("plant", PLANTED_V)
+def test_mistakes_on_the_v_model_are_named(plant: str, digits: DataSet) -> None:
+    fields, expected = PLANTED_V[plant]
+    assert_named(inspect(bundled("v").declared(**fields), digits), expected)
 
 
 PLANTED_FLOW: dict[str, tuple[dict[str, Any], str]] = {

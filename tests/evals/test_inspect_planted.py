@@ -27,6 +27,7 @@ MODELS = {
     "rectified flow": Known("rectified_flow", "flow"),
     "flow times 1000": Known("rectified_flow", "flow", "1000*t"),
     "flow matching": Known("flow_matching", "flow"),
+    "formulas": Known({"alpha": "sin(pi*t/2)", "sigma_t": "cos(pi*t/2)"}, "flow"),
     "sigma, x0": Known("edm(0.02, 80)", "x0"),
     "EDM's F": Known("edm(0.02, 80)", "edm(0.5)", "log(sigma)/4"),
 }
@@ -83,7 +84,7 @@ def planted(known: Known, images: DataSet) -> Iterator[tuple[str, Plant]]:
         yield f"{other} declared", wrong(f"looks like {looks}.*, declared {other}", output=other)
     for time in REVERSED.get((str(known.path), known.time), ()):
         yield f"time is {time}", wrong("runs the other way", time=time)
-    for path in {"rectified_flow": ("flow_matching",), "flow_matching": ("rectified_flow",)}.get(known.path, ()):
+    for path in {"rectified_flow": ("flow_matching",), "flow_matching": ("rectified_flow",)}.get(str(known.path), ()):
         yield f"path is {path}", wrong("runs the other way|path looks like", path=path)
     for time in SHIFTED.get((str(known.path), known.time), ()):
         yield f"time is {time}", wrong("index is shifted", time=time)
