@@ -87,19 +87,20 @@ class GuidedDenoiser(Denoiser):
 
     guidance: Guidance
 
-    def raw(self, x_t: Tensor, level: Level, cond: Cond | None = None) -> Tensor:
-        """The guided output `(B, *event_shape)`."""
+    def raw(self, x_t: Tensor, level: Level, cond: Cond | None = None, told: Level | None = None) -> Tensor:
+        """The guided output `(B, *event_shape)`; where guidance acts is decided by `level`, not by what is told."""
         nothing, scale = self.guidance.nothing(cond or {}), self.guidance.scale
         low, high = self.guidance.interval
         inside = ((level.sigma >= low) & (level.sigma <= high)).expand(len(x_t))
         if scale == 1.0 or not bool(inside.any()):
-            return super().raw(x_t, level, cond)
+            return super().raw(x_t, level, cond, told)
         if scale == 0.0 and bool(inside.all()):
-            return super().raw(x_t, level, nothing)
-        conditional = super().raw(x_t, level, cond)
+            return super().raw(x_t, level, nothing, told)
+        conditional = super().raw(x_t, level, cond, told)
         rows = torch.nonzero(inside).flatten()
         there = rows.to(x_t.device)
-        without = super().raw(x_t[there], level[rows], {k: part[rows.to(part.device)] for k, part in nothing.items()})
+        part = {name: tensor[rows.to(tensor.device)] for name, tensor in nothing.items()}
+        without = super().raw(x_t[there], level[rows], part, None if told is None else told[rows])
         weight = broadcast(torch.full((len(rows),), scale), x_t)
         conditional[there] = without + weight * (conditional[there] - without)
         return conditional
@@ -130,7 +131,8 @@ def numbered(captions: Sequence[str]) -> tuple[list[str], Tensor]:
 def captioned(denoiser: Denoiser, captions: Sequence[str]) -> Denoiser:
     """A text model whose classes are these captions: class_labels are their numbers (see `numbered`).
 
-    Each distinct caption is encoded once, here. Raises ConfigError for a model that takes no text, or labels as well.
+    Each distinct caption is encoded once, here, and given in the dtype of the network's input. Raises ConfigError for a
+    model that takes no text, or labels as well.
     """
     spec = denoiser.traits.spec
     if denoiser.text is None or denoiser.traits.classes is not None:
@@ -143,7 +145,8 @@ def captioned(denoiser: Denoiser, captions: Sequence[str]) -> Denoiser:
         null = made.guidance.nothing({name: part[:1] for name, part in rows.items()})
         rows = {name: torch.cat((part, null[name])) for name, part in rows.items()}
         made.guidance = replace(made.guidance, null={"class_labels": len(distinct)})
-    rows = {name: part.to(denoiser.device) for name, part in rows.items()}
+    kinds = {name: denoiser.dtype if part.is_floating_point() else part.dtype for name, part in rows.items()}
+    rows = {name: part.to(denoiser.device, kinds[name]) for name, part in rows.items()}
     network = denoiser.network
 
     def called(x_t: Tensor, time: Tensor, cond: Cond) -> Any:

@@ -375,6 +375,11 @@ def test_each_caption_is_encoded_once_and_alone() -> None:
         found = model(data.images, model.level(sigma), {"class_labels": data.labels})
         assert found[:, 0].tolist() == [len(caption) for caption in CAPTIONS]
     assert len(asked) == 4
+    half = captioned(text_model([], dtype="bfloat16"), ["1234567890"])
+    network, seen = half.network, []
+    half.network = lambda x, t, cond: seen.append(network(x, t, cond)) or seen[-1]
+    assert half(torch.zeros(1, 2), half.level(1.0), {"class_labels": torch.tensor([0])}).tolist() == [[10.0, 10.0]]
+    assert seen[0].dtype == torch.bfloat16
     with pytest.raises(ConfigError, match="expected class_labels, the numbers of its captions"):
         model(data.images, model.level(1.0))
     with pytest.raises(ConfigError, match="expected captions"):

@@ -40,6 +40,18 @@ def test_guidance_acts_within_its_interval_and_is_counted() -> None:
     assert denoiser.evaluations == 3 + 3 + 1
 
 
+def test_guidance_where_another_time_is_told() -> None:
+    """The network's answer is its own time, here; both halves of the mix are told the same one."""
+    clock = wrap(
+        lambda x, t, y: 0 * x + t[:, None] + y[:, None], "edm", "x0", (2,), call="x, t, class_labels", classes=4,
+        micro_batch=4,
+    )  # fmt: skip
+    denoiser = guided(clock, Guidance(2.0, NULL, interval=(0.5, 5.0)))
+    level, told = denoiser.level(torch.tensor([0.1, 1.0, 10.0])), denoiser.level(torch.tensor([1.0, 2.0, 3.0]))
+    found = denoiser.raw(torch.zeros(3, 2), level, LABELS, told)[:, 0]
+    assert found.tolist() == [1 + 0, 2 + (2 * 1 - 4), 3 + 2]
+
+
 def test_a_network_that_takes_the_doubled_batch() -> None:
     """As DiT's forward_with_cfg: it guides by itself, and both halves come back alike."""
 
