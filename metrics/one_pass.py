@@ -1,7 +1,7 @@
 """One pass over a set of images: every network once per image, for all metrics that need it.
 
 Batches of uint8 images -> collect -> FeatureSet per network -> scores.py. Moments are streamed in float64 and merge
-exactly; rows are kept only where a metric needs them, or while they are too few for their moments to be exact.
+exactly; rows are kept (rows.py) only where a metric needs them, or while they are too few for exact moments.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from ..errors import DataError
 from .features import FeatureNetwork, Features
 from .frechet import Gaussian
 from .moments import Moments
+from .rows import Rows
 
 Need = Literal["moments", "rows", "logits", "spatial"]
 """Of a network's outputs: moments or rows of the pooled features, rows of the logits, moments of the spatial ones."""
@@ -65,7 +66,7 @@ class _Stream:
 
     keep: bool
     moments: Moments | None = None
-    rows: list[Tensor] = field(default_factory=list)
+    rows: Rows = field(default_factory=Rows)
     waiting: list[Tensor] = field(default_factory=list)
     n: int = 0
 
@@ -73,7 +74,7 @@ class _Stream:
         self.n += len(features)
         self.waiting.append(features)
         if self.keep or self.n <= features.shape[1]:
-            self.rows.append(features.cpu())
+            self.rows.append(features)
         else:
             self.rows.clear()
         if sum(map(len, self.waiting)) >= _FLUSH:
@@ -87,15 +88,15 @@ class _Stream:
 
     def gaussian(self) -> Gaussian:
         self._flush()
-        few = self.rows and self.n <= self.rows[0].shape[1]
-        return Gaussian(torch.cat(self.rows)) if few else Gaussian(self.moments or Moments.empty(1))
+        few = len(self.rows) and self.n <= self.rows.width
+        return Gaussian(self.rows.tensor()) if few else Gaussian(self.moments or Moments.empty(1))
 
 
 class _Gathered:
     def __init__(self, network: FeatureNetwork, needs: frozenset[Need]) -> None:
         self.network, self.needs = network, needs
         self.pooled, self.spatial = _Stream("rows" in needs), _Stream(keep=False)
-        self.logits: list[Tensor] = []
+        self.logits = Rows()
         self.deviation = float("nan")
         self.n = 0
 
@@ -115,7 +116,7 @@ class _Gathered:
         if self.needs & {"moments", "rows"}:
             self.pooled.add(features.pooled[:kept].float())
         if "logits" in self.needs:
-            self.logits.append(_present(features.logits, "logits", self.network)[:kept].float().cpu())
+            self.logits.append(_present(features.logits, "logits", self.network)[:kept].float())
         if "spatial" in self.needs:
             self.spatial.add(_present(features.spatial, "spatial features", self.network)[:kept].float())
 
@@ -126,8 +127,8 @@ class _Gathered:
             n=self.n,
             gaussian=self.pooled.gaussian() if "moments" in self.needs else None,
             spatial=self.spatial.gaussian() if "spatial" in self.needs else None,
-            rows=torch.cat(self.pooled.rows) if "rows" in self.needs else None,
-            logits=torch.cat(self.logits) if self.logits else None,
+            rows=self.pooled.rows.tensor() if "rows" in self.needs else None,
+            logits=self.logits.tensor() if len(self.logits) else None,
             deviation=self.deviation,
         )
 
