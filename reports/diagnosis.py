@@ -188,8 +188,9 @@ def _judged(
     if rule.share is None:
         size = np.clip(np.maximum(rows["value"] - rule.high, rule.low - rows["value"]), 0.0, None)
     else:
-        values = beside.pivot_table(index="level", columns="quantity", values="value").to_dict("index")
-        share = np.array([rule.share(values[level]) for level in rows["level"]])
+        values = beside.pivot_table(index="level", columns="quantity", values="value")
+        shares = [rule.share({str(name): float(value) for name, value in row.items()}) for _, row in values.iterrows()]
+        share = pd.Series(shares, values.index).reindex(rows["level"]).to_numpy()
         removable = np.clip(share, 0, None) * errors.reindex(rows["level"]).to_numpy()
         size = np.sqrt(removable / (spread**2 + np.square(rows["sigma"].to_numpy())))
     side = np.where(above, 1, np.where(below, -1, 0))
@@ -203,7 +204,7 @@ def _bands(judged: pd.DataFrame) -> list[pd.DataFrame]:
 
 
 def _finding(model: str, rule: Rule, name: str, band: pd.DataFrame) -> Diagnosis:
-    top = band.loc[band["size"].idxmax()]
+    top = band.sort_values("size").iloc[-1]
     return Diagnosis(
         model=model,
         rule=rule,
