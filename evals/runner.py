@@ -93,7 +93,7 @@ class Plan:
     probes: dict[str, list[Probe]]
     """Beyond the denoising error, by model: "default" leaves out those that a model or its data have no use for."""
     subjects: dict[str, Subject]
-    """What the probes ask, by model; empty without probes."""
+    """What the probes ask, by model, with the data as it sees them; empty where nothing is probed."""
     batch_size: int = 1024
 
     @property
@@ -146,7 +146,7 @@ def prepare(
     trusted = [name for name, denoiser in denoisers.items() if denoiser.traits.trusted]
     if trusted:
         environment["trusted_pickles"] = ", ".join(trusted)
-    cells = _cells(suite, denoisers, data, train, sigmas, probes, fingerprint, environment, limit)
+    cells = _cells(suite, denoisers, data, train, sigmas, probes, subjects, fingerprint, environment, limit)
     for denoiser in denoisers.values():
         denoiser.evaluations = 0
     run_id = f"{suite.name}-{_hash([cell.key for cell in cells] + [suite.name, suite.baseline_name])[:8]}"
@@ -305,7 +305,7 @@ def _course(plan: Plan, cell: Cell) -> Course:
     assert cell.sampler is not None
     assert cell.steps is not None
     assert cell.grid is not None
-    denoiser, data = plan.denoisers[cell.model], seen_by(plan.denoisers[cell.model], plan.data)
+    denoiser, data = plan.denoisers[cell.model], plan.subjects[cell.model].data
     return course(denoiser, cell.sampler, cell.steps, cell.grid, plan.suite.seed, data)
 
 
@@ -335,6 +335,7 @@ def _cells(
     train: DataSet | None,
     sigmas: Tensor,
     probes: dict[str, list[Probe]],
+    subjects: dict[str, Subject],
     fingerprint: dict[str, str],
     environment: dict[str, str],
     limit: int | None,
@@ -363,7 +364,7 @@ def _cells(
                         Cell("sample", name, title, _hash(settings)[:16], per_sample * samples, sampler, steps, grid)
                     )
                     if suite.sampling.probes:
-                        walked = course(denoiser, sampler, steps, grid, suite.seed, seen_by(denoiser, data))
+                        walked = course(denoiser, sampler, steps, grid, suite.seed, subjects[name].data)
                         each = _evaluations_per_walk(title, walked, suite.sampling.probes)
                         count = min(samples, suite.sampling.probe_samples)
                         settings = [common, sampler, steps, grid, suite.sampling.probes, count]
@@ -378,7 +379,7 @@ def _subjects(
     suite: Suite, denoisers: dict[str, Denoiser], data: DataSet, sigmas: Tensor, train: DataSet | None
 ) -> dict[str, Subject]:
     """What the probes ask each model about: the data as it sees them."""
-    if suite.probes is None:
+    if suite.probes is None and not (suite.sampling and suite.sampling.probes):
         return {}
     return {
         name: Subject(

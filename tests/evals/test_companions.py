@@ -25,7 +25,7 @@ from sigmascope.evals.identity import identity
 from sigmascope.evals.loading import load
 from sigmascope.evals.loading.pipelines import load_text_encoder
 from sigmascope.evals.noise import Noise
-from sigmascope.evals.runner import prepare
+from sigmascope.evals.runner import execute, prepare
 from sigmascope.evals.samplers import sample, solver
 from sigmascope.evals.store import Run, Store
 from sigmascope.evals.suite import read_suite
@@ -349,6 +349,16 @@ def test_stable_diffusion_xl(tmp_path: Path) -> None:
     ours = sample(denoiser, method, torch.arange(2), Noise(3), steps=3, cond=labels)
     found = (denoiser.autoencoder.images(ours.images) / 2 + 0.5).clamp(0, 1)
     torch.testing.assert_close(found, theirs, rtol=0, atol=1e-4)
+
+
+def test_trajectories_in_latent_space(tmp_path: Path, pipeline: diffusers.StableDiffusionPipeline) -> None:
+    captioned_folder(tmp_path)
+    text = SUITE.replace("PIPELINE", str(pipeline.folder)).replace("[probes]\nlevels = 3\ndraws = 1\n", "")
+    text = text.replace("diffusers:DDIMScheduler", "euler").replace('metrics = ["frechet_distance"]', "metrics = []")
+    (tmp_path / "suite.toml").write_text(text + 'probes = ["straightness"]\nprobe_samples = 2\n')
+    plan = prepare(read_suite(tmp_path / "suite.toml"), tmp_path)
+    found = execute(plan, tmp_path / "runs").table("steps")
+    assert np.isfinite(found["value"]).any()
 
 
 def fake_text(asked: list[list[str]]) -> Callable[[Sequence[str]], dict[str, Tensor]]:
