@@ -74,10 +74,11 @@ def checked_edges(inner: Sequence[float], low: float, high: float) -> tuple[floa
 
 
 def divide(schedule: Schedule, grid: Grid, steps: int, edges: Sequence[float]) -> Bands:
-    """`steps` steps from edges[0] to 0, every edge a level: the grid says how many each band gets, one at least.
+    """`steps` steps from edges[0] to 0, every edge a level: the grid says how many each band gets.
 
-    Inside a band levels are uniform in log-SNR; the last band's last step goes from edges[-1] to 0. Under `log_snr`
-    bands of one width get equally many steps where K divides them, and then a full tree costs (2^(K+1) - 2) / K runs.
+    It is two at least, so that a level lies inside each band, or one where there are fewer than 2 K steps. Inside a
+    band levels are uniform in log-SNR; the last band's last step goes from edges[-1] to 0. Under `log_snr` bands of one
+    width get equally many steps where K divides them, and then a full tree costs (2^(K+1) - 2) / K runs.
     Raises ConfigError for fewer steps than bands.
     """
     count = len(edges) - 1
@@ -88,7 +89,8 @@ def divide(schedule: Schedule, grid: Grid, steps: int, edges: Sequence[float]) -
     shares = np.diff(place)
     shares[-1] += 1  # the step to 0
     sigmas = []
-    for high, low, number in zip(edges[:-1], edges[1:], deal(shares, steps), strict=True):
+    dealt = deal(shares, steps, least=2 if steps >= 2 * count else 1)
+    for high, low, number in zip(edges[:-1], edges[1:], dealt, strict=True):
         if low == edges[-1]:
             to_low = log_snr_levels(low if number > 1 else high, high, number).flip(0)
             sigmas.append(torch.cat((to_low, to_low.new_zeros(1))))
@@ -97,12 +99,12 @@ def divide(schedule: Schedule, grid: Grid, steps: int, edges: Sequence[float]) -
     return Bands(tuple(edges), tuple(sigmas))
 
 
-def deal(shares: np.ndarray, total: int) -> list[int]:
-    """`total` dealt in proportion to `shares`, at least 1 each, to whole numbers by the largest remainder."""
+def deal(shares: np.ndarray, total: int, least: int = 1) -> list[int]:
+    """`total` dealt in proportion to `shares`, `least` each at least, to whole numbers by the largest remainder."""
     wanted = shares * total / shares.sum()
-    numbers = np.maximum(np.floor(wanted + 1e-9), 1.0)
+    numbers = np.maximum(np.floor(wanted + 1e-9), float(least))
     while numbers.sum() < total:
         numbers[np.argmax(np.round(wanted - numbers, 9))] += 1
     while numbers.sum() > total:
-        numbers[np.argmax(np.where(numbers > 1, numbers - wanted, -np.inf))] -= 1
+        numbers[np.argmax(np.where(numbers > least, numbers - wanted, -np.inf))] -= 1
     return [int(number) for number in numbers]

@@ -326,6 +326,13 @@ def test_steps_are_dealt_whole() -> None:
     assert deal(np.array([4.75, 4.75, 4.75, 5.75]), 20) == [5, 5, 5, 5]
     assert deal(np.array([0.001, 10.0, 5.0]), 6) == [1, 3, 2]
     assert deal(np.array([1.0, 0.0, 0.0]), 3) == [1, 1, 1]
+    assert deal(np.array([5.57, 1.51, 4.9]), 12, least=2) == [5, 2, 5]
+
+
+def test_a_narrow_band_has_a_level_inside() -> None:
+    """Else a fault between its edges would meet no evaluation."""
+    bands = divide(EDM(LOW, HIGH), GRIDS["log_snr"], 12, checked_edges([0.5, 0.6], LOW, HIGH))
+    assert [len(levels) for levels in bands.sigmas][1] == 3
 
 
 @pytest.mark.parametrize(
@@ -382,14 +389,13 @@ def test_a_state_that_is_not_finite_is_named() -> None:
 # --- the bundled regression -------------------------------------------------------------------------------------------
 
 
-def digits(names: tuple[str, str]) -> tuple[Player, ...]:
-    folder = Path(sigmascope.__file__).parent / "fixtures" / "models"
-    denoisers = [load(f"diffusers:{folder / name}") for name in names]
-    return tuple(Player(denoiser, solver("heun"), class_balanced(denoiser)) for denoiser in denoisers)
-
-
-def digits_attribution(metrics: list[str], steps: int, seeds: int, edges: tuple[float, ...] | None) -> Attribution:
-    base, candidate = digits(("digits-eps", "digits-regressed"))
+def digits_attribution(
+    metrics: list[str], steps: int, seeds: int, edges: tuple[float, ...] | None, micro_batch: int = 64
+) -> Attribution:
+    models = Path(sigmascope.__file__).parent / "fixtures" / "models"
+    names = ("digits-eps", "digits-regressed")
+    denoisers = [load(f"diffusers:{models / name}", micro_batch=micro_batch) for name in names]
+    base, candidate = (Player(denoiser, solver("heun"), class_balanced(denoiser)) for denoiser in denoisers)
     low, high = shared_range([base.denoiser.schedule, candidate.denoiser.schedule])
     cut = uniform_edges(low, high, 4) if edges is None else checked_edges(edges, low, high)
     network = load_features("digits")
@@ -408,7 +414,7 @@ def digits_attribution(metrics: list[str], steps: int, seeds: int, edges: tuple[
 @pytest.mark.parametrize("edges", [None, (0.3116, 1.1731)], ids=["default bands", "the mistake's own band"])
 def test_samples_of_the_regressed_digits_move_in_the_planted_band_alone(edges: tuple[float, float] | None) -> None:
     """Planted at sigma 0.3116 to 1.1731; the model is its parent elsewhere, so that few seeds will do."""
-    bands = digits_attribution(["drift"], 4, 6, edges).tables["bands"]
+    bands = digits_attribution(["drift"], 12, 8, edges, micro_batch=8).tables["bands"]
     inside = bands[(bands["sigma_low"] <= 0.3117) & (bands["sigma_high"] >= 1.173)]
     assert len(inside) == 1
     assert inside["share"].iloc[0] >= 0.8
