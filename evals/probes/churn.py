@@ -6,6 +6,7 @@ it drifts by is due to the levels between s and s' alone. Around the data's mean
 
     power        (E |x - m|^2 - E |x0 - m|^2 - s^2 d) / (d (s'^2 - s^2)), per loop: the share of the added noise that
                  was left in (positive) or taken out too much; 0 for the best denoiser
+    drift        half of the same per variance of x at s: the relative change of the spread per loop; 0
     brightness   E mean(x - x0) / sqrt(s'^2 - s^2), per loop: 0 for the best denoiser
 
 What has mean zero is taken out, or at small s it would hide the rest: the noise n that is in x where the data are
@@ -37,11 +38,17 @@ def _per_root(mean: Floats, added: Floats) -> Floats:
     return mean / root
 
 
+def _half(power: Floats, total: Floats) -> Floats:
+    change: Floats = power / total / 2.0
+    return change
+
+
 @PROBES.register("churn")
 class Churn(Probe):
     name = "churn"
     quantities = (
         Quantity("power", ("power", "added"), ratio, optimal=0.0),
+        Quantity("drift", ("power", "total"), _half, optimal=0.0),
         Quantity("brightness", ("mean", "added"), _per_root, optimal=0.0),
     )
 
@@ -53,7 +60,7 @@ class Churn(Probe):
         self.evaluations = 2 * steps * loops
 
     def observe(self, seen: Evaluations, subject: Subject) -> dict[str, Tensor]:
-        columns = {name: torch.full_like(seen.error, torch.nan) for name in ("power", "mean", "added")}
+        columns = {name: torch.full_like(seen.error, torch.nan) for name in ("power", "mean", "added", "total")}
         top = seen.level.sigma * self.factor
         rows = torch.nonzero(top <= subject.denoiser.schedule.sigma_max).flatten()
         if len(rows):
@@ -84,4 +91,5 @@ class Churn(Probe):
             "power": (mean_square(x - mean) - idle) / self.loops,
             "mean": (x - clean - noise).flatten(1).mean(1) / self.loops,
             "added": added.to(x.device),
+            "total": (subject.variance + low**2).to(x.device),
         }

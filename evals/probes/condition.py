@@ -21,8 +21,8 @@ from ...errors import ConfigError
 from .engine import labels_of
 from .probe import PROBES, Evaluations, Probe, Quantity, Subject, mean_square, ratio
 
-_SHARED = (Quantity("shuffled", ("shuffled", "error"), ratio),)
-_WITHOUT = (Quantity("use", ("without", "error"), ratio), Quantity("guidance", ("guidance",)))
+_SHARED: tuple[Quantity, ...] = (Quantity("shuffled", ("shuffled", "error"), ratio),)
+_WITHOUT: tuple[Quantity, ...] = (Quantity("use", ("without", "error"), ratio), Quantity("guidance", ("guidance",)))
 
 
 @PROBES.register("condition")

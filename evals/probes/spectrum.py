@@ -1,6 +1,7 @@
 """P8, spectrum: the error at each spatial frequency beside that of the best shift-invariant linear filter.
 
     over_wiener   sum over the band's frequencies of E |F(D - x0)|^2, over the same of Wiener's filter
+    avoidable     share of the whole denoising error that the filter would save in the band; negative where it is worse
 
 F is the Fourier transform. The filter multiplies each frequency of x - mean by P / (P + s^2), on the same noisy images,
 and so makes P s^2 / (P + s^2) of error there (N. Wiener, "Extrapolation, Interpolation, and Smoothing of Stationary
@@ -26,8 +27,14 @@ import torch
 from torch import Tensor
 
 from ...errors import ConfigError, DataError
+from ...metrics.intervals import Floats
 from .probe import PROBES, Evaluations, Probe, Quantity, Subject, ratio
 from .references import Wiener, fourier, training_images, wiener
+
+
+def _avoidable(error: Floats, wiener: Floats, whole: Floats) -> Floats:
+    share: Floats = (error - wiener) / whole
+    return share
 
 
 @PROBES.register("spectrum")
@@ -44,8 +51,14 @@ class Spectrum(Probe):
             raise ConfigError(f"probe 'spectrum': expected ascending edges above 0, got {edges}")
         names = [f"{low:g}-{high:g}" for low, high in pairwise((0.0, *self.edges))] + [f"{self.edges[-1]:g} and up"]
         self.quantities = tuple(
-            Quantity("over_wiener", (f"error_{band}", f"wiener_{band}"), ratio, slice=f"frequency {name}")
+            quantity
             for band, name in enumerate(names)
+            for quantity in (
+                Quantity("over_wiener", (f"error_{band}", f"wiener_{band}"), ratio, slice=f"frequency {name}"),
+                Quantity(
+                    "avoidable", (f"error_{band}", f"wiener_{band}", "error"), _avoidable, slice=f"frequency {name}"
+                ),
+            )
         )
 
     def check(self, subject: Subject) -> None:
@@ -58,7 +71,7 @@ class Spectrum(Probe):
             raise DataError(f"probe 'spectrum': expected at least 3 images, got {len(subject.data.images)}")
 
     def observe(self, seen: Evaluations, subject: Subject) -> dict[str, Tensor]:
-        found: dict[str, Tensor] = {}
+        found: dict[str, Tensor] = {"error": seen.error}
         errors = bands(fourier((seen.prediction.x0 - seen.x0).double()), self.edges)
         filtered = bands(_filtered(seen, subject), self.edges)
         for band, (error, least) in enumerate(zip(errors.unbind(1), filtered.unbind(1), strict=True)):

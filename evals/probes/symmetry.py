@@ -4,6 +4,7 @@ The best denoiser's Jacobian is a covariance, J = Cov(x0 | x) / s^2: symmetric, 
 
     asymmetry   |J - J'|_F^2 / |J|_F^2: 0 for a gradient, 2 for J of independent entries, 4 for a pure rotation
     negative    E max(0, -least) / E greatest, of the Ritz values of (J + J') / 2: 0 where no variance is negative
+    curl        s^2 |(J - J') / 2|_F^2 / E |D - x0|^2: the share of the denoising error that is no gradient
     ritz        E least Ritz value itself, in units of s^2
 
 From products J v alone: in a random orthonormal pair, E (u'J v - v'J u)^2 = |J - J'|_F^2 / (d (d - 1)) and
@@ -34,6 +35,7 @@ class Symmetry(Probe):
     name = "symmetry"
     quantities = (
         Quantity("asymmetry", ("antisymmetric", "power"), ratio, optimal=0.0),
+        Quantity("curl", ("curl", "error"), ratio, optimal=0.0),
         Quantity("negative", ("negative", "greatest"), ratio, optimal=0.0),
         Quantity("ritz", ("least",)),
     )
@@ -67,9 +69,12 @@ class Symmetry(Probe):
         antisymmetric = (subject.denoiser.dimensions - 1) * (projected[:, 0, 1] - projected[:, 1, 0]).square()
         power = (mean_square(images[0]) + mean_square(images[1])) / 2.0
         rounding = jacobian.rounding(seen.level.sigma.to(power), subject.denoiser.dtype)
+        # each of two products has the rounding once in each entry
+        antisymmetric = torch.where(2.0 * rounding**2 < 0.01 * power, antisymmetric, torch.nan)
         return {
-            # each of two products has it once in each entry
-            "antisymmetric": torch.where(2.0 * rounding**2 < 0.01 * power, antisymmetric, torch.nan),
+            "antisymmetric": antisymmetric,
+            "curl": seen.level.sigma.to(power) ** 2 * antisymmetric / 4.0,
+            "error": seen.error,
             "power": power,
             "least": least,
             "greatest": greatest,
