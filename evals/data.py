@@ -85,7 +85,9 @@ def load_data(source: str, folder: Path = Path()) -> DataSet:
     scheme, _, name = source.partition(":")
     if scheme == "python":
         made = resolve(name, folder)()
-        images, labels, captions = (*made, None, None)[:3] if isinstance(made, tuple) else (made, None, None)
+        if isinstance(made, tuple) and len(made) not in (2, 3):
+            raise DataError(f"{source}: expected (images, labels) or (images, labels, captions), got {len(made)} parts")
+        images, labels, captions = (*made, None)[:3] if isinstance(made, tuple) else (made, None, None)
         if not isinstance(images, Tensor):
             raise DataError(f"{source}: expected a tensor of images, got {type(images).__name__}")
         labels = None if labels is None else labels.long()

@@ -436,10 +436,12 @@ def test_captions_of_a_folder_a_file_and_a_function(tmp_path: Path) -> None:
     (tmp_path / "given.py").write_text(
         f"import torch\ndef data():\n    return torch.zeros(6, 2), None, {list(CAPTIONS)}\n"
         "def wrong():\n    return torch.zeros(6, 2), None, 'one text'\n"
+        "def many():\n    return 1, 2, 3, 4\n"
         "def few():\n    return torch.zeros(6, 2), None, ['one text']\n"
     )
     assert load_data("python:given.py:data", tmp_path).captions == CAPTIONS
-    for name, message in (("wrong", "expected a list of strings as captions, got str"), ("few", "6 captions, got 1")):
+    wrong = {"wrong": "expected a list of strings as captions, got str", "few": "6 captions, got 1", "many": "4 parts"}
+    for name, message in wrong.items():
         with pytest.raises(DataError, match=message):
             load_data(f"python:given:{name}", tmp_path)
     lines = (folder / "metadata.jsonl").read_text().splitlines()
