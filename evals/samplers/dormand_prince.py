@@ -31,7 +31,7 @@ STAGES: tuple[tuple[float, ...], ...] = (
 ERROR = (71 / 57600, 0.0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 / 40)
 """Fifth-order less fourth-order weights."""
 
-_FIRST, _MOST = 0.1, 10_000  # a tenth of an e-fold to begin with; steps between two levels before it gives up
+_FIRST, _MOST = 0.1, 5_000  # a tenth of an e-fold to begin with; steps between two levels before it gives up
 
 
 @dataclass(frozen=True)
