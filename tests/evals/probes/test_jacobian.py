@@ -6,11 +6,16 @@ import numpy as np
 import pytest
 import torch
 from sigmascope.errors import ConfigError
+from sigmascope.evals.data import DataSet
 from sigmascope.evals.denoiser import Denoiser, wrap
+from sigmascope.evals.levels import log_snr_levels
+from sigmascope.evals.loading import load
 from sigmascope.evals.noise import Noise
 from sigmascope.evals.probes import Subject, evaluate, jacobian, probe
 from sigmascope.evals.schedules import EDM
+from sigmascope.fixtures import digits
 from sigmascope.fixtures.oracles import Mixture, as_denoiser
+from sigmascope.fixtures.train_digits import MODELS
 from torch import Tensor
 
 from .proving import GAUSSIAN, MIXTURE, SIGMAS, curve_of, data_of, rows_of
@@ -65,6 +70,26 @@ def test_products_are_those_of_torch() -> None:
         # h = 1e-5 sigma leaves 1e-10 of a third derivative; v and m/V are within 5
         assert torch.allclose(found, exact, rtol=0, atol=1e-7)
         assert torch.allclose(mean, value, rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", ["digits-eps", "digits-v"])
+def test_a_trained_network_is_no_further_off_than_is_stated(name: str) -> None:
+    """The bundled U-Nets, in float32 beside themselves in float64: the rounding is real, and K = 8 covers it."""
+    found = {}
+    for dtype in (torch.float32, torch.float64):
+        denoiser = load(f"diffusers:{MODELS / name}")
+        assert denoiser.guard is not None
+        for module in denoiser.guard.modules:
+            module.to(dtype)
+        denoiser.guard, denoiser.dtype = None, dtype
+        data = DataSet(*digits.heldout(), "digits").first(8)
+        subject = Subject(denoiser, data, log_snr_levels(0.05, 50.0, 4), Noise(0))
+        (seen,) = evaluate(subject, 1)
+        signs = torch.where(subject.normal(seen, "test") < 0, -1.0, 1.0).double()
+        found[dtype] = jacobian.product(subject, seen, seen.scaled, signs)[1].unflatten(0, (4, 8))
+    off = (found[torch.float32] - found[torch.float64]).square().flatten(1).mean(1).sqrt()
+    assert (off < jacobian.rounding(subject.sigmas, torch.float32)).all()
+    assert (off > 0).all()
 
 
 def test_networks_in_half_precision_are_refused() -> None:
