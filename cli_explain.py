@@ -50,7 +50,7 @@ def explain(
     download: Download = False,
     limit: Annotated[
         int | None,
-        typer.Option(min=4, help="At most so many images of each set. [default: 1000 of sets, all of results]"),
+        typer.Option(min=4, help="At most so many images of each set. By default 1000 of sets, all of results."),
     ] = None,
     device: Device = "cpu",
     runs: RunsFolder = Path("runs"),

@@ -64,7 +64,7 @@ def metrics(
     names: Annotated[
         str | None,
         typer.Option(
-            "--metrics", "-m", help="Names, separated by commas: `sigmascope list metrics`. [default: fid,kid,prdc]"
+            "--metrics", "-m", help="Names, separated by commas: `sigmascope list metrics`. By default fid,kid,prdc."
         ),
     ] = None,
     protocol: ProtocolName = "sigmascope",

@@ -95,7 +95,7 @@ def explain_results(
     unlike = _unlike(evaluation, first, ours, start, limit)
     changes = [Change("baseline", "", "first result", start, 0.0, why or unlike)]
     singles = []
-    for swap in _swaps(first, second, base, end):
+    for swap in _swaps(first, second, base, end, metric):
         before, _ = measured(replace(base, **swap.origin)) if swap.origin else (start, "")
         value, why = (math.nan, swap.blocked) if swap.blocked else measured(replace(base, **swap.fields))
         singles.append(value - before)
@@ -168,21 +168,22 @@ def _first(images: Images, n: int, limit: int | None) -> Images:
     return images.first(min(n, limit or n))
 
 
-def _swaps(first: Result, second: Result, base: _Recipe, end: _Recipe) -> Iterator[_Swap]:
+def _swaps(first: Result, second: Result, base: _Recipe, end: _Recipe, metric: str) -> Iterator[_Swap]:
     yield from _set_swaps("images", first.generated, second.generated, "generated", "n")
     if first.reference and second.reference and base.reference:
         yield from _set_swaps("reference", first.reference, second.reference, "reference", "reference_n")
     ours, theirs = base.protocol, end.protocol
-    if ours.network != theirs.network:
+    if METRICS[metric].network is None and ours.network != theirs.network:
         moved = {"protocol": replace(ours, network=theirs.network), "weights": end.weights, "file": end.file}
         yield _Swap("network", ours.network, theirs.network, moved, {})
     elif base.weights != end.weights:
         moved = {"weights": end.weights, "file": end.file}
         yield _Swap("weights", base.weights[:12], end.weights[:12], moved, {})
-    for choice, before, after in resize_path(ours.resize, theirs.resize):
+    inception = "inception" in (METRICS[metric].network or ours.network, METRICS[metric].network or theirs.network)
+    for choice, before, after in resize_path(ours.resize, theirs.resize) if inception else ():
         origin, resized = (replace(ours, resize=name) for name in (before, after))
         yield _Swap(choice, before, after, {"protocol": resized}, {"protocol": origin})
-    for name in ("normalise", "precision", "inception_score", "splits", "kid"):
+    for name in (*(("normalise",) if inception else ()), "precision", "inception_score", "splits", "kid"):
         before, after = getattr(ours, name), getattr(theirs, name)
         if before != after:
             moved = {"protocol": replace(ours, **{name: after})}

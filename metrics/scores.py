@@ -182,9 +182,9 @@ def _kernel(question: Question) -> list[Score]:
         influence = kernel_distance_influence(*question.rows())
         half = Z95 * influence.standard_error
         return [question.score(name, influence.value, half, "(x'y/d + 1)^3, unbiased, all samples", kid="all")]
-    how = f"(x'y/d + 1)^3, unbiased, mean of {subsets.count} subsets of {subsets.size}, seed {subsets.seed}"
+    how = f"(x'y/d + 1)^3, unbiased, mean of {subsets}"
     value = kernel_distance_subsets(*question.rows(), subsets).mean
-    return [question.score(name, value, how=f"{how} ({subsets.library})", kid=subsets)]
+    return [question.score(name, value, how=how, kid=subsets)]
 
 
 @_metric("inception_score", ("logits",), ())

@@ -121,7 +121,7 @@ def test_explain_sets_and_results(invoke: Invoke, tmp_path: Path) -> None:
     told = invoke("explain", "one.json", "other.json", "--metric", "kid")
     assert told.code == 0
     assert "fingerprints differ: not comparable as they stand" in told.out
-    for words in ("N of the reference", "mean of 100 subsets", "together", "remainder"):
+    for words in ("N of the reference", "mean of 100 subsets", "100 subsets of 1000 at most", "together", "remainder"):
         assert words in told.out
     rows = {
         row["choice"]: row for row in json.loads(invoke("explain", "one.json", "other.json", "--json").out)["changes"]

@@ -124,7 +124,8 @@ def find_model(model: HubModel, path: Path | None = None, download: bool = False
             return folder
     how = (
         f"Get https://huggingface.co/{model.repository} (config.json, model.safetensors and, for text, the tokenizer), "
-        f"name the folder by path, put it into the folder named by {FOLDER_VARIABLE}, or allow the download."
+        "name the folder by path (--weights-file) or import it (sigmascope weights --import FOLDER), put it into the "
+        f"folder named by {FOLDER_VARIABLE}, or allow the download (--download)."
     )
     if path is not None:
         raise LoadError(f"expected config.json and model.safetensors in {path}, got no such files. {how}")
@@ -191,6 +192,6 @@ def sha256(path: Path) -> str:
 
 def _instructions(weights: PublishedWeights) -> str:
     return (
-        f"Download {weights.url} and name it by path, put it into a folder and set {FOLDER_VARIABLE} to that, or allow "
-        "the download."
+        f"Download {weights.url} and name it by path (--weights-file) or import it (sigmascope weights --import FILE), "
+        f"put it into a folder and set {FOLDER_VARIABLE} to that, or allow the download (--download)."
     )

@@ -112,17 +112,28 @@ def test_warnings_name_the_set(tiny_inception: None) -> None:
 
 
 def test_class_ordered_samples_are_warned_of_for_the_inception_score(tiny_inception: None) -> None:
-    """No labels are known: the classes the network sees tell."""
-    shades = torch.arange(100).div(20, rounding_mode="floor").mul(40).view(-1, 1, 1, 1)
-    noise = torch.randint(0, 90, (100, 3, 24, 24), generator=torch.Generator().manual_seed(0))
-    noise[torch.arange(100), :, :, torch.arange(100) // 20 * 5] += 60
-    images = (shades // 4 + noise).to(torch.uint8)
-    ordered = open_images(images)
-    ordered = Images("ordered", 100, ordered.read, labels=(torch.arange(100) // 20).tolist())
-    found = evaluate(ordered, pictures(60, 1), ["inception_score"], PROTOCOLS["adm"])
-    assert any("ordered by class" in sentence for sentence in found.warnings)
-    quiet = evaluate(ordered, pictures(60, 1), ["fid"], PROTOCOLS["adm"])
-    assert not any("ordered by class" in sentence for sentence in quiet.warnings)
+    """Known labels tell, and where there are none the classes the network sees: the bright spot that is its largest
+    logit."""
+    classes = torch.arange(100).div(25, rounding_mode="floor")
+    pixels = torch.randint(0, 90, (100, 3, 24, 24), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    for image, one in zip(pixels, classes.tolist(), strict=True):
+        image[:, :4, max(0, 7 * one) : 7 * one + 4] = 250
+    shuffle = torch.randperm(100, generator=torch.Generator().manual_seed(0))
+    logits = Tiny(FeatureOptions())(pixels).logits
+    assert logits is not None
+    assert torch.equal(logits.argmax(1), classes)
+
+    def warned(images: Images, metric: str = "inception_score") -> bool:
+        found = evaluate(images, None if metric == "inception_score" else pictures(60, 1), [metric], PROTOCOLS["adm"])
+        return any("generated: ordered by class" in sentence for sentence in found.warnings)
+
+    ordered = open_images(pixels)
+    assert ordered.labels is None
+    assert warned(ordered)
+    assert not warned(open_images(pixels[shuffle]))
+    assert not warned(ordered, "fid")  # to which order is nothing
+    labelled = replace(open_images(pixels[shuffle]), labels=classes.tolist())  # labels count more than what it sees
+    assert warned(labelled)
 
 
 def test_statistics_as_reference() -> None:
