@@ -23,7 +23,7 @@ from torch import Tensor
 
 from ...metrics.intervals import Floats
 from .probe import PROBES, Evaluations, Probe, Quantity, Subject, mean_square, ratio
-from .references import Reference, finite_set, linear, training_images
+from .references import Reference, finite_set, linear, training_set
 
 
 def _excess(error: Floats, *known: Floats) -> Floats:
@@ -48,7 +48,7 @@ class ExcessError(Probe):
 
     def check(self, subject: Subject) -> None:
         if not self.known:
-            training_images(subject, self.name)
+            training_set(subject, self.name)
 
     def observe(self, seen: Evaluations, subject: Subject) -> dict[str, Tensor]:
         scaled, sigma = seen.scaled.double(), seen.level.sigma.to(seen.x0.device)

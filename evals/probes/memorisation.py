@@ -19,10 +19,11 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from ...errors import ConfigError, DataError
 from ...metrics.intervals import Floats
 from .engine import labels_of
 from .probe import PROBES, Evaluations, Probe, Quantity, Subject, mean_square, ratio
-from .references import finite_set, training_images
+from .references import finite_set, training_set
 
 
 def _gap(heldout: Floats, train: Floats) -> Floats:
@@ -40,7 +41,11 @@ class Memorisation(Probe):
     )
 
     def check(self, subject: Subject) -> None:
-        training_images(subject, self.name)
+        train, data, denoiser = training_set(subject, self.name), subject.data, subject.denoiser
+        if denoiser.text is not None:
+            raise ConfigError("probe 'memorisation': expected a model without captions: it is given the held-out ones")
+        if denoiser.traits.classes is not None and (train.labels is None) != (data.labels is None):
+            raise DataError("probe 'memorisation': expected labels for training and held-out images, or for neither")
 
     def observe(self, seen: Evaluations, subject: Subject) -> dict[str, Tensor]:
         train, data = subject.train, subject.data

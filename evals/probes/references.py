@@ -21,6 +21,7 @@ from torch import Tensor
 
 from ...errors import DataError
 from ...metrics.moments import Moments
+from ..data import DataSet
 from ..levels import broadcast
 from .probe import Subject
 
@@ -33,7 +34,7 @@ DIMENSIONS_MAX = 4096
 _BLOCK = 1 << 12  # images held at once, and points weighed at once
 
 
-def training_images(subject: Subject, wanted_by: str) -> Tensor:
+def training_set(subject: Subject, wanted_by: str) -> DataSet:
     """Raises DataError where there are none, of another shape, or the held-out images again."""
     train, data = subject.train, subject.data
     if train is None:
@@ -43,7 +44,7 @@ def training_images(subject: Subject, wanted_by: str) -> Tensor:
         raise DataError(f"probe {wanted_by!r}: expected training and held-out images of one shape, got {shapes}")
     if torch.equal(train.images, data.images):
         raise DataError(f"probe {wanted_by!r}: expected other images to train on than to hold out, got the same")
-    return train.images
+    return train
 
 
 @dataclass(frozen=True, eq=False)

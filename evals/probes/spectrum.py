@@ -29,7 +29,7 @@ from torch import Tensor
 from ...errors import ConfigError, DataError
 from ...metrics.intervals import Floats
 from .probe import PROBES, Evaluations, Probe, Quantity, Subject, ratio
-from .references import Wiener, fourier, training_images, wiener
+from .references import Wiener, fourier, training_set, wiener
 
 
 def _avoidable(error: Floats, wiener: Floats, whole: Floats) -> Floats:
@@ -66,7 +66,7 @@ class Spectrum(Probe):
         if len(shape) < 2:
             raise ConfigError(f"probe 'spectrum': expected images (channels, ...), got samples of shape {shape}")
         if subject.train is not None:
-            training_images(subject, self.name)
+            training_set(subject, self.name)
         elif len(subject.data.images) < 3:
             raise DataError(f"probe 'spectrum': expected at least 3 images, got {len(subject.data.images)}")
 
@@ -74,8 +74,8 @@ class Spectrum(Probe):
         found: dict[str, Tensor] = {"error": seen.error}
         errors = bands(fourier((seen.prediction.x0 - seen.x0).double()), self.edges)
         filtered = bands(_filtered(seen, subject), self.edges)
-        for band, (error, least) in enumerate(zip(errors.unbind(1), filtered.unbind(1), strict=True)):
-            found |= {f"error_{band}": error, f"wiener_{band}": least}
+        for band in errors:
+            found |= {f"error_{band}": errors[band], f"wiener_{band}": filtered[band]}
         return found
 
 
@@ -93,12 +93,15 @@ def _reference(seen: Evaluations, subject: Subject) -> Wiener:
     return fitted if subject.train else fitted.without(seen.x0)
 
 
-def bands(spectrum: Tensor, edges: Sequence[float]) -> Tensor:
-    """`(B, C, *space)` -> each band's part of the mean square, `(B, bands)` float64; parts add up to the whole."""
+def bands(spectrum: Tensor, edges: Sequence[float]) -> dict[int, Tensor]:
+    """`(B, C, *space)` -> each band's part of the mean square `(B,)` float64, by its number; they add up to the whole.
+
+    A band that holds no frequency is absent.
+    """
     frequencies = radius(tuple(spectrum.shape[2:])).to(spectrum.device).flatten()
     band = torch.bucketize(frequencies, torch.tensor(edges, dtype=torch.float64, device=spectrum.device), right=True)
-    members = torch.nn.functional.one_hot(band, len(edges) + 1).double()
-    return spectrum.abs().square().mean(1).flatten(1) @ members / len(frequencies)
+    power = spectrum.abs().square().mean(1).flatten(1) / len(frequencies)
+    return {number: power[:, band == number].sum(1) for number in band.unique().tolist()}
 
 
 def radius(shape: tuple[int, ...]) -> Tensor:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from scipy import stats
+from sigmascope.errors import ConfigError, DataError
 from sigmascope.evals.data import DataSet
 from sigmascope.evals.probes import cost, probe
 from sigmascope.fixtures.oracles import FiniteSet, Oracle, as_denoiser
@@ -66,3 +69,16 @@ def test_it_costs_one_evaluation_a_row() -> None:
     denoiser = as_denoiser(GAUSSIAN)
     rows_of(denoiser, data_of(GAUSSIAN, 20), [probe("memorisation")], draws=2, train=data_of(GAUSSIAN, 7, 12))
     assert denoiser.evaluations == cost([probe("memorisation")], LOOKS, 2, 20) == 2 * LOOKS * 2 * 20
+
+
+def test_conditions_of_training_images_must_be_known() -> None:
+    data, train = data_of(GAUSSIAN, 20), data_of(GAUSSIAN, 21, 12)
+    by_class = as_denoiser(GAUSSIAN)
+    by_class.traits = replace(by_class.traits, classes=10)
+    labelled = replace(data, labels=torch.zeros(20, dtype=torch.int64))
+    with pytest.raises(DataError, match="labels for training and held-out images, or for neither"):
+        rows_of(by_class, labelled, [probe("memorisation")], train=train)
+    by_text = as_denoiser(GAUSSIAN)
+    by_text.text = object()  # type: ignore[assignment]
+    with pytest.raises(ConfigError, match="a model without captions"):
+        rows_of(by_text, data, [probe("memorisation")], train=train)
