@@ -160,6 +160,14 @@ class Suite(_Strict):
             raise ValueError("expected [probes] or [sampling]: there is nothing to run")
         if self.sampling and self.sampling.metrics and len(seed_range(self.sampling.seeds)) < 2:
             raise ValueError(f"sampling.seeds: metrics need at least two samples, got {self.sampling.seeds!r}")
+        prompted = [
+            name for name in (self.sampling.metrics if self.sampling else []) if METRICS[name].prefix is not None
+        ]
+        if prompted:
+            raise ValueError(
+                f"sampling.metrics: {prompted[0]} needs a prompt for each sample, and a suite samples without prompts; "
+                "save the images and use `sigmascope metrics IMAGES --prompts FILE`"
+            )
         return self
 
     def choose(self, choices: Sequence[str]) -> Suite:
