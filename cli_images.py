@@ -73,8 +73,8 @@ def _samples(source: str, runs: Path) -> Images:
     kept = run.images(model, sampler, int(steps), grid)
     if not kept:
         raise ConfigError(f"expected kept samples of {source!r}, got none; `thumbnails` of the suite says how many")
-    images = np.stack([kept[key] for key in sorted(kept)])
     shape = next(one.event_shape for one in run.record.models if one.name == model)
+    images = np.stack([kept[key] for key in sorted(kept)])[..., : shape[0]]  # a sheet has three channels, grey or not
     if tuple(shape[-2:]) != images.shape[1:3]:
         made, there = (f"{size[1]}x{size[0]}" for size in (shape[-2:], images.shape[1:3]))
         raise DataError(f"{source}: expected samples as they were made, {made}, got thumbnails of {there}")
