@@ -64,9 +64,11 @@ def strata(sigmas: Tensor) -> Tensor:
 def total(rows: pd.DataFrame, confidence: float = 0.95) -> Estimate:
     """Bits per dimension between the outermost levels, of `engine.measure`'s table, with an interval over images.
 
-    Raises DataError for fewer than 2 images.
+    Raises DataError for fewer than 2 images, or an image that was not asked about at every level.
     """
-    by_image = rows.pivot_table(index="image", columns="level", values="bits.bits", aggfunc="mean").sum(axis=1)
+    by_image = rows.pivot_table(index="image", columns="level", values="bits.bits", aggfunc="mean").sum(
+        axis=1, skipna=False
+    )
     influence = jackknife(lambda mean: mean, by_image.to_numpy(np.float64)[:, None])
     half = stats.t.ppf((1 + confidence) / 2, len(by_image) - 1) * influence.standard_error
     return Estimate(*(np.asarray(influence.value + reach) for reach in (0.0, -half, half)))
