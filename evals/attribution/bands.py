@@ -34,8 +34,13 @@ class Bands:
         return len(self.sigmas)
 
     @property
+    def levels(self) -> Tensor:
+        """All levels visited, descending to 0."""
+        return torch.cat([self.sigmas[0][:1], *(levels[1:] for levels in self.sigmas)])
+
+    @property
     def steps(self) -> int:
-        return sum(len(levels) - 1 for levels in self.sigmas)
+        return len(self.levels) - 1
 
     def first(self, band: int) -> int:
         """The number of a band's first step."""

@@ -17,7 +17,6 @@ from torch import Tensor
 from ...errors import ConfigError, ModelError
 from ..denoiser import Cond, Denoiser
 from ..noise import Noise
-from ..runner import class_labels
 from ..samplers import BrownianPath, Solver, State, StepNoise
 from .bands import Bands
 
@@ -33,15 +32,15 @@ def unconditional(sample_ids: Tensor) -> Cond:
 
 
 def class_balanced(denoiser: Denoiser) -> Conditioning:
-    """The classes of a class-conditional model in turn, as runs sample it. Raises ConfigError for a model of text."""
+    """The classes of a class-conditional model in turn, as runs sample it: sample i has class i modulo their number.
+
+    Raises ConfigError for a model of text that was given no captions.
+    """
     if denoiser.text is not None and denoiser.traits.classes is None:
         raise ConfigError(f"{denoiser.traits.spec}: expected a model of no text, or one that was given its captions")
 
-    def cond(sample_ids: Tensor) -> Cond:
-        labels = class_labels(denoiser, sample_ids)
-        return {} if labels is None else {"class_labels": labels}
-
-    return cond
+    classes = denoiser.traits.classes
+    return unconditional if classes is None else lambda sample_ids: {"class_labels": sample_ids % classes}
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,7 @@ class _Walk:
         """Through one band. A solver's memory begins anew in each: what it remembers may be the other player's."""
         player = self.players[which]
         denoiser, cond, levels = player.denoiser, player.cond(self.sample_ids), self.bands.sigmas[band]
-        state = State(x, player.solver.init(denoiser, levels, len(levels) - 1, x).memory)
+        state = State(x, player.solver.init(denoiser, self.bands.levels, self.bands.steps, x).memory)
         before = denoiser.evaluations
         for step, (sigma, sigma_next) in enumerate(pairwise(levels.tolist()), self.bands.first(band)):
             noise = StepNoise(self.noise, self.sample_ids, step, denoiser.event_shape, self.dtype, self.path)

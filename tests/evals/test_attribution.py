@@ -158,14 +158,22 @@ def test_shared_prefixes_change_no_sample(name: str) -> None:
     assert np.abs(game.of(game.leave_one_in, table) - phi).max() > 1e-3
 
 
-def test_whole_coalitions_are_the_samplers_own_runs() -> None:
-    """One band, no cut: base and candidate alone, on the sampler's own grid, to the last bit."""
-    first, second = players("heun")
-    bands = divide(EDM(LOW, HIGH), GRIDS["log_snr"], 9, (HIGH, LOW))
-    found = stitch(first, second, bands, [(False,), (True,)], IDS, NOISE, dtype=torch.float64).features
-    for player, coalition in ((first, (False,)), (second, (True,))):
-        own = sample(player.denoiser, player.solver, IDS, NOISE, steps=9, grid=GRIDS["log_snr"], dtype=torch.float64)
-        torch.testing.assert_close(found[coalition], own.images, rtol=0, atol=0)
+@pytest.mark.parametrize("name", ["heun", "ddpm", "edm_churn"])
+def test_one_player_alone_is_the_samplers_own_run(name: str) -> None:
+    """Bands stop a single-step sampler nowhere: on the same levels its samples are the same, to the last bit."""
+    first, second = players(name)
+    found = stitch(first, second, BANDS, [(False,) * 4, (True,) * 4], IDS, NOISE, dtype=torch.float64).features
+    for player, has in ((first, False), (second, True)):
+        own = sample(
+            player.denoiser,
+            player.solver,
+            IDS,
+            NOISE,
+            steps=BANDS.steps,
+            grid=lambda schedule, steps: BANDS.levels,
+            dtype=torch.float64,
+        )
+        torch.testing.assert_close(found[(has,) * 4], own.images, rtol=0, atol=0)
 
 
 def test_batches_change_nothing() -> None:
@@ -314,7 +322,7 @@ def test_every_edge_is_a_level_of_every_grid(grid: str, steps: int) -> None:
     bands = divide(table, GRIDS[grid], steps, checked_edges([0.3, 5.0, 1.2], low, high))
     assert bands.edges == (high, 5.0, 1.2, 0.3, low)
     assert bands.steps == steps
-    joined = torch.cat([levels[:-1] for levels in bands.sigmas] + [bands.sigmas[-1][-1:]])
+    joined = bands.levels
     assert float(joined[-1]) == 0
     assert bool((joined.diff() < 0).all())
     for edge, levels in zip(bands.edges, bands.sigmas, strict=False):
