@@ -21,6 +21,7 @@ from ..denoiser import Cond, Denoiser
 from ..levels import Level, broadcast
 from ..parameterization import EPS, FLOW, X0, Parameterization, V, edm
 from ..schedules import Table
+from .diffusers_traps import REFUSED, traps
 from .grids import Grid
 from .solver import Solver, State, StepNoise
 
@@ -46,6 +47,8 @@ class DiffusersScheduler(Solver):
         """
         import diffusers
 
+        if name in REFUSED:
+            raise ConfigError(f"{name} is not supported: {REFUSED[name]}")
         kind = getattr(diffusers, name, None)
         if not (isinstance(kind, type) and issubclass(kind, diffusers.SchedulerMixin) and hasattr(kind, "step")):
             raise ConfigError(f"unknown diffusers scheduler {name!r}; expected a class such as DDIMScheduler")
@@ -57,8 +60,6 @@ class DiffusersScheduler(Solver):
             raise ConfigError(
                 f"{name}: expected a scheduler whose step needs (model_output, timestep, sample), got {asked[1:]}"
             )
-        if name == "DPMSolverSDEScheduler":
-            raise ConfigError(f"{name} draws its own noise, which no seed of ours reaches; it is not supported")
         self.options, self._in_step = self._sorted(dict(options or {}))
         self._takes_generator = "generator" in inspect.signature(kind.step).parameters
         self.stochastic = self._takes_generator
@@ -97,6 +98,10 @@ class DiffusersScheduler(Solver):
         stepped = scheduler.step(output, t, state.x, return_dict=False, **extra, **self._in_step)[0]
         drive.index += 1
         return State(stepped.to(state.x.dtype), drive)
+
+    def traps(self, denoiser: Denoiser, steps: int) -> list[str]:
+        """What this scheduler does, with the configuration that came with the model, that one may not expect."""
+        return traps(self._scheduler(denoiser, steps), self._in_step)
 
     def _sorted(self, options: dict[str, object]) -> tuple[dict[str, object], dict[str, object]]:
         """Options of the scheduler's configuration, and of its step."""
