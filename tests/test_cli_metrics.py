@@ -108,6 +108,8 @@ def test_guided_diffusion_s_batch_gives_both_its_images_and_its_statistics(invok
 
     both = values("batch.npz", "adm", "frechet_distance,precision_recall")
     assert both[:1] == values("stats.npz", "adm", "frechet_distance")
+    told = invoke("metrics", "a.npz", "batch.npz", *DIGITS[:2], "-m", "frechet_distance", "--protocol", "adm").out
+    assert "against stored statistics" in told
     assert both[1:] == values("b.npz", "adm", "precision_recall")
     assert values("batch.npz", "sigmascope", "frechet_distance") == values("b.npz", "adm", "frechet_distance")
 
