@@ -142,7 +142,7 @@ def as_json(found: Attribution, subject: Subject) -> str:
         "exact": found.exact,
         "evaluations_per_seed": found.evaluations,
         "full_runs": found.full_runs,
-        "tables": {name: json.loads(table.to_json(orient="records")) for name, table in found.tables.items()},
+        "tables": {name: _records(table) for name, table in found.tables.items()},
     }
     return json.dumps(content, indent=1, allow_nan=False)
 
@@ -210,6 +210,11 @@ def write_attribution(paths: Sequence[Path], found: Attribution, subject: Subjec
         except OSError as error:
             fresh.unlink(missing_ok=True)
             raise StoreError(f"{path}: can't be written: {error}") from error
+
+
+def _records(table: pd.DataFrame) -> Any:
+    """Rows as JSON has them, NaN as null."""
+    return json.loads(table.to_json(orient="records", double_precision=15))
 
 
 def _of(found: Attribution, table: str, metric: str) -> pd.DataFrame:

@@ -88,7 +88,9 @@ def attribute(
         raise ConfigError(f"metrics: expected some of {', '.join(VALUES)}, got none")
     values = {VALUES[name].title(network): VALUES[name].make(reference) for name in metrics}
     check(base, candidate, bands)
-    features_of(torch.zeros(1, *base.denoiser.event_shape), base, network)  # whether the network takes such samples
+    width = features_of(torch.zeros(1, *base.denoiser.event_shape), base, network).shape[1]
+    if reference is not None and reference.shape[1] != width:
+        raise ConfigError(f"reference: expected {width} features, as of a sample, got {reference.shape[1]}")
     stitched = stitch(
         base,
         candidate,

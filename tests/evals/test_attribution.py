@@ -377,6 +377,8 @@ def test_players_that_can_not_be_stitched_are_refused_before_any_evaluation() ->
     ]:
         with pytest.raises(ConfigError, match=message):
             attribute(first, second, BANDS, names, ids, NOISE)
+    with pytest.raises(ConfigError, match="expected 1 features, as of a sample, got 3"):
+        attribute(first, second, BANDS, ["kernel_distance"], IDS, NOISE, reference=torch.zeros(5, 3))
     with pytest.raises(DataError, match="at least 2 real"):
         attribute(first, second, BANDS, ["kernel_distance"], IDS, NOISE, reference=torch.zeros(1, 1))
     assert first.denoiser.evaluations == second.denoiser.evaluations == 0
