@@ -77,7 +77,7 @@ def run(
     display: DisplayOption = None,
 ) -> None:
     """Run a suite: models x probes and samplers. Run it again and it resumes."""
-    from .evals.runner import prepare
+    from .evals.planning import prepare
 
     with err.status("Loading models and data"):
         plan = prepare(
@@ -102,7 +102,7 @@ def demo(
     display: DisplayOption = None,
 ) -> None:
     """Run the bundled digits models, compare them, gate one of them, write a report: a few minutes on a CPU."""
-    from .evals.runner import prepare
+    from .evals.planning import prepare
     from .evals.store import Store
     from .evals.suite import read_suite
     from .reports.files import write_report

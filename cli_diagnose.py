@@ -51,7 +51,7 @@ def diagnose(
     ] = None,
 ) -> None:
     """Probe a model at all noise levels and say what is wrong, worst first. The run is kept, for `sigmascope view`."""
-    from .evals.runner import prepare
+    from .evals.planning import prepare
     from .reports.diagnosis import diagnose as diagnosed
 
     for path in output or []:

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from .evals.runner import Plan
+    from .evals.planning import Plan
     from .evals.store import Run
     from .reports.gate import Verdict
     from .reports.report import Report
@@ -63,7 +63,7 @@ def execute_shown(plan: Plan, root: Path, display: Display | None) -> Run:
 
 
 def print_plan(plan: Plan) -> None:
-    from .evals.runner import estimate
+    from .evals.cost import estimate
 
     cost = estimate(plan)
     table = Table("cell", "network evaluations", title=f"{plan.run_id}: {len(plan.cells)} cells")

@@ -1,49 +1,19 @@
-"""From a suite to a run: check everything, split into cells, execute what an earlier session did not finish, store."""
+"""From a plan to a run: execute the cells that an earlier session did not finish, and store what they give."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-import os
-import platform
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-import numpy as np
-import pandas as pd
-import torch
-from torch import Tensor
-
-from ..errors import ConfigError, DataError, ModelError
-from . import noise as noise_module
-from .conditioning import captioned
-from .data import METADATA, DataSet, load_data, seen_by
-from .denoiser import Cond, Denoiser
-from .identity import identity
-from .levels import log_snr_levels
-from .models import load_model
-from .noise import Noise
-from .probes import DEFAULT, Probe, Subject, cost, curves, denoising_error, measure, probe
-from .probes.worst import Worst
-from .records import CellRecord, Kind, ModelRecord, RunRecord, Status
-from .samplers import GRIDS, Grid, sample, solver
-from .samplers.grids import finite_range
-from .scoring import Scorer, to_uint8
+from ..errors import ModelError
+from .cells import work
+from .denoiser import Denoiser
+from .planning import Cell, Plan
+from .records import CellRecord, ModelRecord, RunRecord, Status
 from .store import CellResult, Run, Writer
-from .suite import Sampling, Suite, seed_range
-from .trajectories import Course, trace, trajectory_probe
-from .trajectories import cost as trajectory_cost
-
-Progress = Callable[[int], None]
-
-NATIVE = "native"
-"""Stands where a grid's name would, for samplers that bring their own."""
 
 
 class Watcher(Protocol):
@@ -59,100 +29,6 @@ class Silent:
 
     def advance(self, evaluations: int) -> None:
         pass
-
-
-@dataclass(frozen=True)
-class Cell:
-    """The smallest piece of a run: executed whole, stored whole."""
-
-    kind: Kind
-    model: str
-    title: str
-    key: str
-    evaluations: int
-    """Network evaluations it will take."""
-    sampler: str | None = None
-    steps: int | None = None
-    grid: str | None = None
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A suite with everything it names loaded and checked, and the cells it comes to."""
-
-    suite: Suite
-    run_id: str
-    data: DataSet
-    denoisers: dict[str, Denoiser]
-    sigmas: Tensor
-    """Levels of the probes, `(L,)`, ascending."""
-    cells: list[Cell]
-    fingerprint: dict[str, str]
-    environment: dict[str, str]
-    scorer: Scorer | None
-    probes: dict[str, list[Probe]]
-    """Beyond the denoising error, by model: "default" leaves out those that a model or its data have no use for."""
-    subjects: dict[str, Subject]
-    """What the probes ask, by model, with the data as it sees them; empty where nothing is probed."""
-    batch_size: int = 1024
-
-    @property
-    def evaluations(self) -> int:
-        return sum(cell.evaluations for cell in self.cells)
-
-
-def prepare(
-    suite: Suite,
-    folder: Path,
-    *,
-    device: torch.device | str = "cpu",
-    limit: int | None = None,
-    batch_size: int = 1024,
-    trust_pickle: bool = False,
-) -> Plan:
-    """Load the models, the data and the feature network, check that all fit together, and list the cells.
-
-    Args:
-        folder: where relative paths of the suite begin.
-        limit: use at most this many images and samples.
-        batch_size: rows carried at once; bounds memory, changes no result.
-        trust_pickle: whether models may be unpickled, which may run any code; recorded with the run.
-
-    Raises ConfigError, DataError or LoadError: whatever can be known to fail is known here.
-    """
-    device = _checked_device(device)
-    data = load_data(suite.data.source, folder).first(_least(suite.data.limit, limit))
-    denoisers = {}
-    for model in suite.models:
-        denoiser = load_model(model, folder, device=device, micro_batch=suite.micro_batch, trust_pickle=trust_pickle)
-        _check_fits(model.name, denoiser, data, device)
-        denoisers[model.name] = denoiser if denoiser.text is None else captioned(denoiser, data.captions or ())
-    sigmas = _levels(suite, denoisers)
-    train = load_data(suite.data.train, folder) if suite.data.train else None
-    subjects = _subjects(suite, denoisers, data, sigmas, train)
-    probes = {name: _probes(suite, subject) for name, subject in subjects.items()}
-    sampling = suite.sampling
-    scorer = Scorer(sampling.features, sampling.metrics, data, device) if sampling and sampling.metrics else None
-    fingerprint = {
-        "noise": noise_module.FINGERPRINT,
-        "seed": str(suite.seed),
-        "data": data.digest,
-        "levels": _hash([float(sigma) for sigma in sigmas]),
-        "draws": str(suite.probes.draws if suite.probes else 0),
-        "seeds": _seeds(sampling, limit) if sampling else "",
-        "features": scorer.fingerprint if scorer else "",
-    }
-    environment = describe_environment(device)
-    trusted = [name for name, denoiser in denoisers.items() if denoiser.traits.trusted]
-    if trusted:
-        environment["trusted_pickles"] = ", ".join(trusted)
-    cells = _cells(suite, denoisers, data, train, sigmas, probes, subjects, fingerprint, environment, limit)
-    for denoiser in denoisers.values():
-        denoiser.evaluations = 0
-    run_id = f"{suite.name}-{_hash([cell.key for cell in cells] + [suite.name, suite.baseline_name])[:8]}"
-    return Plan(
-        suite, run_id, data, denoisers, sigmas, cells, fingerprint, environment, scorer, probes, subjects, batch_size
-    )
 
 
 def execute(plan: Plan, root: Path, watcher: Watcher | None = None) -> Run:
@@ -187,296 +63,18 @@ def _finish(plan: Plan, writer: Writer, watcher: Watcher) -> Run:
         watcher.cell(cell.title, done=False)
         began = time.perf_counter()
         try:
-            result = _execute_cell(plan, cell, watcher.advance)
+            tables, thumbnails = work(plan, cell, watcher.advance)
         except ModelError as error:
             failures.append(f"{cell.title}: {error}")
             done[cell.key] = _cell_record(cell, time.perf_counter() - began, str(error))
         else:
-            result = replace(result, record=_cell_record(cell, time.perf_counter() - began))
-            writer.write_cell(result)
-            done[cell.key] = result.record
+            done[cell.key] = _cell_record(cell, time.perf_counter() - began)
+            writer.write_cell(CellResult(done[cell.key], tables, thumbnails))
         writer.write_record(record("failed" if failures else "partial"))
         watcher.cell(cell.title, done=True)
     if failures:
         raise ModelError(f"{len(failures)} of {len(plan.cells)} cells failed:\n  " + "\n  ".join(failures))
     return writer.finish(record("complete"))
-
-
-@dataclass(frozen=True)
-class Cost:
-    seconds: float
-    memory_bytes: int
-
-
-def estimate(plan: Plan) -> Cost:
-    """Time and memory of a plan, from one timed micro-batch per model and the size of what a batch carries."""
-    seconds = 0.0
-    for name, denoiser in plan.denoisers.items():
-        count = denoiser.micro_batch
-        x = torch.zeros(count, *denoiser.event_shape, device=denoiser.device)
-        labels = class_labels(denoiser, torch.arange(count))
-        sigma = float(GRIDS["log_snr"](denoiser.schedule, 2)[1])
-        cond = {} if labels is None else {"class_labels": labels}
-        denoiser.denoise(x, sigma, cond)  # warm up
-        began = time.perf_counter()
-        denoiser.denoise(x, sigma, cond)
-        if denoiser.device.type == "cuda":
-            torch.cuda.synchronize(denoiser.device)
-        each = (time.perf_counter() - began) / count
-        seconds += each * sum(cell.evaluations for cell in plan.cells if cell.model == name)
-    parameters = sum(denoiser.traits.parameters for denoiser in plan.denoisers.values())
-    values = max(denoiser.dimensions for denoiser in plan.denoisers.values())
-    carried = plan.batch_size * values * 8 * 8  # state, noise, prediction: about eight float64 copies
-    return Cost(seconds, 4 * parameters + carried + plan.data.images.numel() * 4)
-
-
-def _execute_cell(plan: Plan, cell: Cell, progress: Progress) -> CellResult:
-    tables, thumbnails = _WORK[cell.kind](plan, cell, progress)
-    return CellResult(_cell_record(cell, 0.0), tables, thumbnails)
-
-
-def _probe(plan: Plan, cell: Cell, progress: Progress) -> tuple[dict[str, pd.DataFrame], np.ndarray | None]:
-    settings = plan.suite.probes
-    assert settings is not None
-    probes = plan.probes[cell.model]
-    subject = plan.subjects[cell.model]
-    worst = Worst(settings.worst, subject.denoiser.autoencoder)
-    rows = measure(subject, probes, settings.draws, batch_size=plan.batch_size, progress=progress, watch=worst)
-    tables = {"evaluations": rows, "curves": curves(rows, probes), "worst": worst.table(subject.data.labels)}
-    tables = {name: table.assign(model=cell.model) for name, table in tables.items() if len(table)}
-    tables["levels"] = denoising_error.levels(tables["evaluations"], subject.denoiser, plan.sigmas)
-    return tables, worst.tiles()
-
-
-def _sample(plan: Plan, cell: Cell, progress: Progress) -> tuple[dict[str, pd.DataFrame], np.ndarray | None]:
-    sampling = plan.suite.sampling
-    assert sampling is not None
-    assert cell.sampler is not None
-    assert cell.steps is not None
-    assert cell.grid is not None
-    denoiser = plan.denoisers[cell.model]
-    ids = _sample_ids(plan.fingerprint["seeds"])
-    labels = class_labels(denoiser, ids)
-    samples = sample(
-        denoiser,
-        solver(cell.sampler),
-        ids,
-        Noise(plan.suite.seed),
-        steps=cell.steps,
-        grid=_grid(cell.grid),
-        cond={} if labels is None else {"class_labels": labels},
-        batch_size=plan.batch_size,
-        progress=progress,
-    )
-    drawn = samples.images if denoiser.autoencoder is None else denoiser.autoencoder.images(samples.images)
-    images = to_uint8(drawn, (-1.0, 1.0))
-    outside = drawn.abs() > 1.0
-    kept = min(sampling.thumbnails, len(ids)) if len(denoiser.image_shape) == 3 else 0
-    setting: dict[str, Any] = {"model": cell.model, "sampler": cell.sampler, "steps": cell.steps, "grid": cell.grid}
-    rows = pd.DataFrame(
-        {
-            **setting,
-            "sample": ids.numpy(),
-            "label": -1 if labels is None else labels.numpy(),
-            "evaluations": samples.evaluations,
-            "clipped": outside.flatten(1).double().mean(1).numpy(),
-            "tile": [index if index < kept else -1 for index in range(len(ids))],
-        }
-    )
-    tables = {"samples": rows}
-    thumbnails = images[:kept].permute(0, 2, 3, 1).contiguous().numpy() if kept else None
-    if plan.scorer is not None:
-        scores = pd.DataFrame([vars(score) for score in plan.scorer.scores(images)])
-        tables["metrics"] = scores.assign(**setting, evaluations=samples.evaluations)
-    return tables, thumbnails
-
-
-def _trace(plan: Plan, cell: Cell, progress: Progress) -> tuple[dict[str, pd.DataFrame], None]:
-    sampling = plan.suite.sampling
-    assert sampling is not None
-    ids = _sample_ids(plan.fingerprint["seeds"])[: sampling.probe_samples]
-    chosen = [trajectory_probe(text) for text in sampling.probes]
-    rows = trace(_course(plan, cell), ids, chosen, batch_size=plan.batch_size, progress=progress)
-    setting: dict[str, Any] = {"model": cell.model, "sampler": cell.sampler, "steps": cell.steps, "grid": cell.grid}
-    return {"steps": rows.assign(**setting)}, None
-
-
-def _course(plan: Plan, cell: Cell) -> Course:
-    assert cell.sampler is not None
-    assert cell.steps is not None
-    assert cell.grid is not None
-    denoiser, data = plan.denoisers[cell.model], plan.subjects[cell.model].data
-    return course(denoiser, cell.sampler, cell.steps, cell.grid, plan.suite.seed, data)
-
-
-def course(denoiser: Denoiser, sampler: str, steps: int, grid: str, seed: int, data: DataSet) -> Course:
-    """What the trajectory probes look at, by a suite's names."""
-
-    def cond(sample_ids: Tensor) -> Cond:
-        labels = class_labels(denoiser, sample_ids)
-        return {} if labels is None else {"class_labels": labels}
-
-    return Course(denoiser, lambda: solver(sampler), steps, _grid(grid), Noise(seed), cond, data)
-
-
-_WORK = {"probe": _probe, "sample": _sample, "trajectory": _trace}
-
-
-def class_labels(denoiser: Denoiser, sample_ids: Tensor) -> Tensor | None:
-    """Labels for sampling a class-conditional model: ids go round the classes, so every stretch of ids is balanced."""
-    classes = denoiser.traits.classes
-    return None if classes is None else sample_ids % classes
-
-
-def _cells(
-    suite: Suite,
-    denoisers: dict[str, Denoiser],
-    data: DataSet,
-    train: DataSet | None,
-    sigmas: Tensor,
-    probes: dict[str, list[Probe]],
-    subjects: dict[str, Subject],
-    fingerprint: dict[str, str],
-    environment: dict[str, str],
-    limit: int | None,
-) -> list[Cell]:
-    stack = {name: environment[name] for name in ("torch", "diffusers", "sigmascope", "device", "device_name")}
-    cells = []
-    for name, denoiser in denoisers.items():
-        common = [name, identity(denoiser), fingerprint, stack, suite.micro_batch]
-        if suite.probes is not None:
-            also = f" and {len(probes[name])} more probes" if probes[name] else ""
-            title = f"{name} · denoising error{also} at {len(sigmas)} levels"
-            settings = [common, title, suite.probes.use, suite.probes.worst, train.digest if train else ""]
-            count = cost(probes[name], len(sigmas), suite.probes.draws, len(data.images))
-            cells.append(Cell("probe", name, title, _hash(settings)[:16], count))
-        if suite.sampling is None:
-            continue
-        samples = len(_sample_ids(_seeds(suite.sampling, limit)))
-        for sampler in suite.sampling.samplers:
-            grids = [NATIVE] if solver(sampler).own_clock else suite.sampling.grids
-            for steps in suite.sampling.steps:
-                for grid in grids:
-                    title = f"{name} · {sampler}, {steps} steps" + (f", {grid}" if len(grids) > 1 else "")
-                    per_sample = _evaluations_per_sample(title, denoiser, sampler, steps, grid)
-                    settings = [common, sampler, steps, grid, suite.sampling.metrics, suite.sampling.thumbnails]
-                    cells.append(
-                        Cell("sample", name, title, _hash(settings)[:16], per_sample * samples, sampler, steps, grid)
-                    )
-                    if suite.sampling.probes:
-                        walked = course(denoiser, sampler, steps, grid, suite.seed, subjects[name].data)
-                        each = _evaluations_per_walk(title, walked, suite.sampling.probes)
-                        count = min(samples, suite.sampling.probe_samples)
-                        settings = [common, sampler, steps, grid, suite.sampling.probes, count]
-                        key = _hash(settings)[:16]
-                        cells.append(
-                            Cell("trajectory", name, f"{title}, step by step", key, each * count, sampler, steps, grid)
-                        )
-    return cells
-
-
-def _subjects(
-    suite: Suite, denoisers: dict[str, Denoiser], data: DataSet, sigmas: Tensor, train: DataSet | None
-) -> dict[str, Subject]:
-    """What the probes ask each model about: the data as it sees them."""
-    if suite.probes is None and not (suite.sampling and suite.sampling.probes):
-        return {}
-    return {
-        name: Subject(
-            denoiser,
-            seen_by(denoiser, data),
-            sigmas,
-            Noise(suite.seed),
-            train and seen_by(denoiser, replace(train, captions=None)),
-        )
-        for name, denoiser in denoisers.items()
-    }
-
-
-def _probes(suite: Suite, subject: Subject) -> list[Probe]:
-    """The probes that are named; those of "default" only where they apply."""
-    if suite.probes is None:
-        return []
-    chosen = [probe(text) for text in suite.probes.use if text != "default"]
-    for one in chosen:
-        one.check(subject)
-    named = {one.name for one in chosen}
-    if "default" in suite.probes.use:
-        chosen += [one for one in map(probe, DEFAULT) if one.name not in named and _applies(one, subject)]
-    return chosen
-
-
-def _applies(one: Probe, subject: Subject) -> bool:
-    try:
-        one.check(subject)
-    except (ConfigError, DataError):
-        return False
-    return True
-
-
-def _grid(name: str) -> Grid | None:
-    return None if name == NATIVE else GRIDS[name]
-
-
-def _evaluations_per_sample(title: str, denoiser: Denoiser, sampler: str, steps: int, grid: str) -> int:
-    """How often the network is asked for one sample; also finds out early that a sampler can't do these steps."""
-    method = solver(sampler)
-    try:
-        return method.evaluations(method.levels(denoiser, _grid(grid), steps))
-    except ConfigError as error:
-        raise ConfigError(f"{title}: {error}") from error
-
-
-def _evaluations_per_walk(title: str, walked: Course, names: list[str]) -> int:
-    """How often the network is asked for one sample's trajectory probes, which are checked here."""
-    chosen = [trajectory_probe(name) for name in names]
-    try:
-        for one in chosen:
-            one.check(walked)
-        return trajectory_cost(walked, chosen)
-    except (ConfigError, DataError) as error:
-        raise ConfigError(f"{title}: {error}") from error
-
-
-def _levels(suite: Suite, denoisers: dict[str, Denoiser]) -> Tensor:
-    """The probes' levels: those the suite asks for, within the range all models share unless it says otherwise."""
-    settings = suite.probes
-    if settings is None:
-        return torch.zeros(0, dtype=torch.float64)
-    ranges = [finite_range(denoiser.schedule) for denoiser in denoisers.values()]
-    low = settings.sigma_min or max(low for low, _ in ranges)
-    high = settings.sigma_max or min(high for _, high in ranges)
-    sigmas = log_snr_levels(low, high, settings.levels)
-    for name, denoiser in denoisers.items():
-        try:
-            denoiser.level(sigmas)
-        except ConfigError as error:
-            raise ConfigError(f"probes: model {name!r} can't be asked at these levels: {error}") from error
-    return sigmas
-
-
-def _check_fits(name: str, denoiser: Denoiser, data: DataSet, device: torch.device) -> None:
-    if denoiser.device.type != device.type:
-        raise ConfigError(
-            f"model {name!r}: expected it on {device.type}, got it on {denoiser.device.type} from its factory"
-        )
-    shape = tuple(data.images.shape[1:])
-    if denoiser.image_shape != shape:
-        of = "" if denoiser.autoencoder is None else f" latents {denoiser.event_shape} of images"
-        raise DataError(f"model {name!r} denoises{of} {denoiser.image_shape}, but the data {data.source} has {shape}")
-    if denoiser.text is not None and data.captions is None:
-        raise DataError(
-            f"model {name!r} is conditioned on text, but the data {data.source} has no captions; expected a folder "
-            f"with {METADATA}, an .npz file with `captions`, or (images, labels, captions) of a python: function"
-        )
-    classes = denoiser.traits.classes
-    if classes is None:
-        return
-    if data.labels is None:
-        raise DataError(f"model {name!r} is conditioned on {classes} classes, but the data {data.source} has no labels")
-    if int(data.labels.max()) >= classes or int(data.labels.min()) < 0:
-        seen = f"{int(data.labels.min())}..{int(data.labels.max())}"
-        raise DataError(f"model {name!r}: expected labels 0..{classes - 1}, got {seen} in {data.source}")
 
 
 def _record(plan: Plan, status: Status, created: str, cells: list[CellRecord]) -> RunRecord:
@@ -526,49 +124,6 @@ def _cell_record(cell: Cell, seconds: float, error: str | None = None) -> CellRe
         grid=cell.grid,
         error=error,
     )
-
-
-def describe_environment(device: torch.device) -> dict[str, str]:
-    """What may differ between two comparable runs."""
-    packages = ("sigmascope", "torch", "torchmetrics", "diffusers", "numpy")
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
-    return {
-        **{package: version(package) for package in packages},
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "device": device.type,
-        "device_name": name,
-        "threads": str(torch.get_num_threads()),
-        "tf32": str(torch.backends.cuda.matmul.allow_tf32),
-        "cpus": str(os.cpu_count()),
-    }
-
-
-def _checked_device(device: torch.device | str) -> torch.device:
-    try:
-        checked = torch.device(device)
-        torch.empty(0, device=checked)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"device: expected one this torch can use, such as cpu, got {device!r}: {error}") from error
-    return checked
-
-
-def _seeds(sampling: Sampling, limit: int | None) -> str:
-    ids = seed_range(sampling.seeds)
-    return f"{ids[0]}-{ids[:limit][-1]}"
-
-
-def _sample_ids(seeds: str) -> Tensor:
-    ids = seed_range(seeds)
-    return torch.arange(ids.start, ids.stop)
-
-
-def _least(*limits: int | None) -> int | None:
-    return min((limit for limit in limits if limit is not None), default=None)
-
-
-def _hash(content: Any) -> str:
-    return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
 def _now() -> str:

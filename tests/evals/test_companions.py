@@ -25,7 +25,8 @@ from sigmascope.evals.identity import identity
 from sigmascope.evals.loading import load
 from sigmascope.evals.loading.pipelines import load_text_encoder
 from sigmascope.evals.noise import Noise
-from sigmascope.evals.runner import execute, prepare
+from sigmascope.evals.planning import prepare
+from sigmascope.evals.runner import execute
 from sigmascope.evals.samplers import sample, solver
 from sigmascope.evals.store import Run, Store
 from sigmascope.evals.suite import read_suite

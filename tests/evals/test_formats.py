@@ -12,7 +12,7 @@ from sigmascope.errors import LoadError
 from sigmascope.evals.declaration import Declaration
 from sigmascope.evals.loading import LOADERS, Recipe, known_loaders, load
 from sigmascope.evals.loading.diffusers import read_convention
-from sigmascope.evals.runner import prepare
+from sigmascope.evals.planning import prepare
 from sigmascope.evals.suite import read_suite
 from torch import Tensor, nn
 

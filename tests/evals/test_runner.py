@@ -15,9 +15,11 @@ import pandas as pd
 import pytest
 from safetensors.torch import load_file, save_file
 from sigmascope.errors import ConfigError, DataError, LoadError, ModelError, StoreError
+from sigmascope.evals.cost import estimate
 from sigmascope.evals.noise import Noise
+from sigmascope.evals.planning import prepare
 from sigmascope.evals.records import TABLES
-from sigmascope.evals.runner import estimate, execute, prepare
+from sigmascope.evals.runner import execute
 from sigmascope.evals.store import Run, Store, Writer
 from sigmascope.evals.suite import read_suite
 from sigmascope.fixtures import digits
@@ -147,7 +149,8 @@ def test_whatever_decides_a_result_changes_the_id(tmp_path: Path, old: str, new:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from sigmascope.evals.runner import prepare, execute
+from sigmascope.evals.planning import prepare
+from sigmascope.evals.runner import execute
 from sigmascope.evals.suite import read_suite
 from sigmascope.fixtures import digits
 
@@ -186,7 +189,8 @@ AT_THE_END = """
 import os, signal, sys, shutil
 from pathlib import Path
 from sigmascope.evals import store
-from sigmascope.evals.runner import prepare, execute
+from sigmascope.evals.planning import prepare
+from sigmascope.evals.runner import execute
 from sigmascope.evals.suite import read_suite
 from sigmascope.fixtures import digits
 
