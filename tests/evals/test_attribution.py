@@ -415,7 +415,7 @@ def digits_attribution(
         divide(base.denoiser.schedule, GRIDS["log_snr"], steps, cut),
         metrics,
         torch.arange(seeds),
-        NOISE,
+        Noise(0),
         reference=real_features(heldout()[0], network),
         network=network,
     )
