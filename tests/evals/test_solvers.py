@@ -246,7 +246,7 @@ def test_eta_1_is_ddpms_posterior() -> None:
 # --- the start at pure noise ------------------------------------------------------------------------------------------
 
 
-@every_solver
+@pytest.mark.parametrize("name", [*FACTORS, "ddpm"])
 @pytest.mark.parametrize("steps", [1, 2, 10])
 def test_starting_at_alpha_0(name: str, steps: int) -> None:
     """The first step goes from z to mean + sigma_1 z exactly; from there on it is any other run."""
@@ -284,7 +284,7 @@ def test_an_eps_network_cannot_start_at_alpha_0() -> None:
 # --- the loop ---------------------------------------------------------------------------------------------------------
 
 
-@every_solver
+@pytest.mark.parametrize("name", [name for name in SOLVERS if name != "rk45"])
 def test_samples_do_not_depend_on_batches_or_order(name: str, tiny_unet: Callable[..., diffusers.UNet2DModel]) -> None:
     """Bit-identical on a network of convolutions, attention and group norms, ancestral noise included."""
     unet = tiny_unet()
