@@ -22,15 +22,15 @@ CALL = 64  # images a batch, of the peers too
 
 
 def pictures(images: int, size: int = 32) -> list[torch.Tensor]:
-    """Two sets of squares under noise, the second under more: distances between them are far from 0, so that relative
-    differences say something."""
+    """Two sets, dark squares under little noise and light ones under much: distances between them are far from 0, so
+    that relative differences say something."""
     generator, sets = torch.Generator().manual_seed(0), []
-    for least in (0.0, 0.2):
+    for least, light in ((0.0, 0.4), (0.8, 1.0)):
         squares = torch.rand(images, 3, size // 8, size // 8, generator=generator)
         squares = squares.repeat_interleave(8, dim=2).repeat_interleave(8, dim=3)
-        share = least + 0.8 * torch.rand(images, 1, 1, 1, generator=generator)
+        share = least + 0.2 * torch.rand(images, 1, 1, 1, generator=generator)
         noise = torch.rand(images, 3, size, size, generator=generator)
-        sets.append((255 * ((1 - share) * squares + share * noise)).to(torch.uint8))
+        sets.append((255 * light * ((1 - share) * squares + share * noise)).to(torch.uint8))
     return sets
 
 
@@ -71,7 +71,8 @@ def relative(found: dict[str, float], expected: dict[str, float]) -> dict[str, f
 
 def network(device: torch.device, images: int, rounds: int) -> dict[str, Any]:
     """FID, inception score and KID of two sets of 32 x 32 images, from uint8 tensors to numbers."""
-    from sigmascope.metrics.one_pass import collect
+    from sigmascope.metrics.frechet import Gaussian
+    from sigmascope.metrics.one_pass import FeatureSet, collect
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
     from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
     from torch_fidelity.metric_isc import isc_features_to_metric
@@ -95,7 +96,7 @@ def network(device: torch.device, images: int, rounds: int) -> dict[str, Any]:
         found = [collect(s.split(CALL), {"it": mine}, {"it": ALL}, device)["it"] for s in sets]
         return measured(found, size), found[0].rows
 
-    def torch_fidelity() -> tuple[dict[str, float], torch.Tensor]:
+    def torch_fidelity() -> tuple[dict[str, float], list[list[torch.Tensor]]]:
         tables = []
         with torch.no_grad():
             for one in sets:
@@ -108,7 +109,7 @@ def network(device: torch.device, images: int, rounds: int) -> dict[str, Any]:
             "IS": isc_features_to_metric(tables[0][1])["inception_score_mean"],
             "KID": kid["kernel_inception_distance_mean"],
         }
-        return numbers, tables[0][0]
+        return numbers, tables
 
     def torchmetrics() -> None:
         """Each metric runs a network of its own over its images, as the package has it. Without KID, which would run
@@ -128,14 +129,19 @@ def network(device: torch.device, images: int, rounds: int) -> dict[str, Any]:
         "torchmetrics (FID + IS)": torchmetrics,
     }
     seconds, results = interleaved(work, rounds, device)
-    (numbers, features), (theirs, peer_features) = results["sigmascope"], results["torch-fidelity"]
+    (numbers, features), (theirs, tables) = results["sigmascope"], results["torch-fidelity"]
+    peer_features = tables[0][0]
     difference = features - peer_features
+    same = measured(
+        [FeatureSet(images, Gaussian(pooled), rows=pooled, logits=logits) for pooled, logits in tables], size
+    )
     exact = copy.deepcopy(ours(state, torch.device("cpu"), folded=False)).network.double()
     with torch.inference_mode():
         truth = exact(sets[0][:8]).pooled
     notes = {
         "features, norm of the difference relative to their norm": float(difference.norm() / peer_features.norm()),
         "features, largest difference relative to the largest": float(difference.abs().max() / peer_features.max()),
+        "relative to torch-fidelity's features under our metrics": relative(numbers, same),
         "relative to torch-fidelity": relative(numbers, theirs),
         "features of 8 images from float64's, ours": float((features[:8] - truth).norm() / truth.norm()),
         "features of 8 images from float64's, torch-fidelity": float((peer_features[:8] - truth).norm() / truth.norm()),

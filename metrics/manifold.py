@@ -108,7 +108,7 @@ class _Cloud:
     """A set of points, as given, of which parts are had in float32 about a centre: one rounding a coordinate."""
 
     def __init__(self, points: Tensor, centre: Tensor) -> None:
-        self.points, self._centre = points, centre.to(points.dtype)
+        self.points, self._centre = points, centre.to(torch.promote_types(points.dtype, torch.float32))
         # Filled in place: small tensors kept between freed blocks would leave a heap of pieces too small for the next.
         self._squares = torch.empty(len(points), dtype=torch.float64, device=points.device)
         for rows in blocks(len(points)):

@@ -63,6 +63,9 @@ def test_precision_is_part_of_the_protocol() -> None:
     assert len({one.fingerprint for one in made.values()}) == 3
     assert [one.exact for one in made.values()] == [True, False, False]
     assert made["bfloat16"].protocol == "sums, bfloat16"
+    compiled = FeatureNetwork(Sums(), "sums", 3, "sums", "ab", FeatureOptions(compiled=True))
+    assert (compiled.protocol, compiled.exact) == ("sums, float32, compiled", False)
+    assert compiled.fingerprint not in {one.fingerprint for one in made.values()}
     with pytest.raises(ConfigError, match="unknown precision 'fp8'"):
         FeatureOptions(precision="fp8")  # type: ignore[arg-type]
 
