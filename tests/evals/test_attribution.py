@@ -424,7 +424,7 @@ def digits_attribution(
 @pytest.mark.parametrize("edges", [None, (0.3116, 1.1731)], ids=["default bands", "the mistake's own band"])
 def test_samples_of_the_regressed_digits_move_in_the_planted_band_alone(edges: tuple[float, float] | None) -> None:
     """Planted at sigma 0.3116 to 1.1731; the model is its parent elsewhere, so that few seeds will do."""
-    bands = digits_attribution(["drift"], 12, 8, edges, micro_batch=8).tables["bands"]
+    bands = digits_attribution(["drift"], 12, 4, edges, micro_batch=4).tables["bands"]
     inside = bands[(bands["sigma_low"] <= 0.3117) & (bands["sigma_high"] >= 1.173)]
     assert len(inside) == 1
     assert inside["share"].iloc[0] >= 0.8
