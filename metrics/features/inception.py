@@ -104,11 +104,12 @@ class Block(nn.Module):
         if "merged" not in self._modules:
             return [getattr(self, name)(x) for name in self.heads] + [self._pooled(x)]
         parts = list(torch.split(self.merged(x), self.widths, 1))
-        pooled = F.relu(_average(parts.pop())) if self.pool is _average else self._pooled(x)
+        pooled = F.relu(_average(parts.pop())) if self.averages else self._pooled(x)
         return [*(F.relu(part) for part in parts), pooled]
 
     def merge(self) -> None:
-        names = (*self.heads, "branch_pool") if self.pool is _average else self.heads
+        self.averages = self.pool is _average  # kept as a flag: torch.compile doesn't see that the two are one
+        names = (*self.heads, "branch_pool") if self.averages else self.heads
         convolutions = [getattr(self, name).conv for name in names]
         self.widths = [conv.out_channels for conv in convolutions]
         merged = nn.Conv2d(convolutions[0].in_channels, sum(self.widths), 1)

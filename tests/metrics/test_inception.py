@@ -143,6 +143,13 @@ def test_folding_changes_rounding_only(network: InceptionV3) -> None:
     assert sum(isinstance(m, nn.BatchNorm2d) for m in folded.modules()) == 0
 
 
+def test_compiled_it_is_one_graph() -> None:
+    """Traced, not compiled: a break would leave torch.compile dozens of small graphs, or the eager network."""
+    traced = torch.compile(fold(InceptionV3()), backend="eager", fullgraph=True)
+    with torch.inference_mode():
+        assert traced(torch.zeros(1, 3, 8, 8, dtype=torch.uint8)).pooled.shape == (1, 2048)
+
+
 def test_spatial_features_are_mixed_6_conv_s_first_channels(network: InceptionV3) -> None:
     seen = []
     hook = network.Mixed_6d.branch1x1.register_forward_hook(lambda *call: seen.append(call[2]))
