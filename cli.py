@@ -19,6 +19,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from . import __version__, cli_metrics
+from .cli_attribute import attribute
 from .cli_diagnose import diagnose
 from .cli_inspect import inspect
 from .errors import ConfigError, SigmascopeError
@@ -279,6 +280,7 @@ def doctor() -> None:
 cli_metrics.register(app)
 app.command()(inspect)
 app.command()(diagnose)
+app.command()(attribute)
 
 
 def main() -> None:

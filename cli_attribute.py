@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from .cli_models import SPECS, Device, FieldOption, Named, Place, RunsFolder, TrustPickle, named_model
 from .errors import ConfigError
 from .terminal import err, out
 
@@ -21,16 +20,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from .evals.attribution import Attribution, Player
-    from .evals.models import Model
     from .evals.samplers import Solver
     from .metrics.features import FeatureNetwork
     from .reports.attribution import Subject
 
-SPECS = "SCHEME:LOCATION of a model, SUITE.toml:MODEL or RUN:MODEL."
-FieldOption = Annotated[
-    list[str] | None, typer.Option("--set", help="A field of both declarations.", metavar="FIELD=VALUE")
-]
-RunsFolder = Annotated[Path, typer.Option("--runs", help="Folder of runs.", envvar="SIGMASCOPE_RUNS")]
 CandidateField = Annotated[
     list[str] | None,
     typer.Option("--candidate-set", help="A field of the candidate's alone.", metavar="FIELD=VALUE"),
@@ -64,12 +57,10 @@ def attribute(
     candidate_fields: CandidateField = None,
     root: Annotated[Path, typer.Option(help="Where relative paths of specs begin.")] = Path(),
     runs_folder: RunsFolder = Path("runs"),
-    device: Annotated[str, typer.Option(help="Where networks run: cpu, cuda, cuda:1 ...")] = "cpu",
+    device: Device = "cpu",
     micro_batch: Annotated[int, typer.Option(min=1, help="Rows per network call.")] = 64,
     batch_size: Annotated[int, typer.Option(min=1, help="Samples carried at once; bounds memory.")] = 256,
-    trust_pickle: Annotated[
-        bool, typer.Option("--trust-pickle", help="Allow pickles, which may run any code.")
-    ] = False,
+    trust_pickle: TrustPickle = False,
     output: Annotated[
         list[Path] | None, typer.Option("--output", "-o", help="Also write .html, .md or .json.", show_default=False)
     ] = None,
@@ -88,7 +79,7 @@ def attribute(
     ids, names = seed_range(seeds), _metric_names(metrics)
     methods = solver(sampler), solver(candidate_sampler or sampler)
     here, there = fields or [], [*(fields or []), *(candidate_fields or [])]
-    first, second = _named(base, here, root, runs_folder), _named(candidate, there, root, runs_folder)
+    first, second = named_model(base, here, root, runs_folder), named_model(candidate, there, root, runs_folder)
     with err.status("Loading models and data"):
         player = _player(first, methods[0], device, micro_batch, trust_pickle)
         other = _player(second, methods[1], device, micro_batch, trust_pickle)
@@ -128,80 +119,6 @@ def attribute(
     _print(found, subject)
     write_attribution(output or [], found, subject)
     raise typer.Exit(4 if finding(found, found.metrics[0]) == "unclear" else 0)
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where real images are, and whose features compare them; empty where nothing says so."""
-
-    data: str = ""
-    folder: Path = Path()
-    features: str = ""
-
-    def over(self, other: Place, features: str) -> Place:
-        """This, or else the other; the features asked for go before both."""
-        first = self if self.data else other
-        return Place(first.data, first.folder, features or first.features)
-
-
-@dataclass(frozen=True)
-class Named:
-    """A model by its name on the command line."""
-
-    model: Model
-    folder: Path
-    """Where its relative paths begin."""
-    place: Place = Place()
-
-
-def _named(text: str, fields: Sequence[str], root: Path, runs: Path) -> Named:
-    """A spec, a suite's model or a run's, with its declared fields; each is checked, and none is loaded."""
-    from .evals.loading import known_loaders
-    from .evals.models import Model
-    from .evals.store import Store
-    from .evals.suite import read_suite
-
-    file, suffix, name = text.partition(".toml:")
-    if suffix:
-        path = Path(f"{file}.toml")
-        suite = read_suite(path).choose([name]).model_dump(by_alias=True)
-        return _from_suite(suite, name, fields, path.parent)
-    if text.partition(":")[0] in known_loaders():
-        return Named(_declared({"name": text[-80:], "spec": text}, fields, Model.model_validate), root)
-    run = Store(runs).find(text)
-    if run.record.baseline not in [model.name for model in run.record.models] or ":" not in text:
-        names = ", ".join(model.name for model in run.record.models)
-        raise ConfigError(f"run {run.id}: expected RUN:MODEL with one of its models {names}, got {text!r}")
-    return _from_suite(run.record.suite, run.record.baseline, fields, root)
-
-
-def _from_suite(suite: dict[str, Any], name: str, fields: Sequence[str], folder: Path) -> Named:
-    from .evals.models import Model
-
-    values = next(model for model in suite["models"] if model["name"] == name)
-    place = Place(suite["data"]["source"], folder, (suite.get("sampling") or {}).get("features", ""))
-    return Named(_declared(values, fields, Model.model_validate), folder, place)
-
-
-def _declared(values: dict[str, Any], fields: Sequence[str], validate: Callable[[Any], Model]) -> Model:
-    """A model of these values with fields FIELD=VALUE in TOML over them. Raises ConfigError naming the field."""
-    from pydantic import ValidationError
-
-    given = dict(values)
-    for field in fields:
-        name, equals, text = field.partition("=")
-        if not equals:
-            raise ConfigError(f"--set: expected FIELD=VALUE, got {field!r}")
-        try:
-            given[name.strip()] = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
-            given[name.strip()] = text.strip()
-    try:
-        return validate(given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"{values['name']}: {place}: {str(first['msg']).removeprefix('Value error, ')}") from error
 
 
 def _player(named: Named, method: Solver, device: str, micro_batch: int, trust_pickle: bool) -> Player:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .cli_attribute import SPECS, FieldOption, Named, RunsFolder, _named
+from .cli_models import SPECS, Device, FieldOption, Named, RunsFolder, TrustPickle, named_model
 from .errors import ConfigError
 from .terminal import Display, err, execute_shown, out
 
@@ -39,10 +39,8 @@ def diagnose(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the noise.")] = 0,
     root: Annotated[Path, typer.Option(help="Where relative paths of specs begin.")] = Path(),
     runs_folder: RunsFolder = Path("runs"),
-    device: Annotated[str, typer.Option(help="Where networks run: cpu, cuda, cuda:1 ...")] = "cpu",
-    trust_pickle: Annotated[
-        bool, typer.Option("--trust-pickle", help="Allow pickles, which may run any code.")
-    ] = False,
+    device: Device = "cpu",
+    trust_pickle: TrustPickle = False,
     output: Annotated[
         list[Path] | None, typer.Option("--output", "-o", help="Also write .json.", show_default=False)
     ] = None,
@@ -59,7 +57,7 @@ def diagnose(
             raise ConfigError(f"--output: expected a .json file in a folder that exists, got {path}")
     run = _probed(model, runs_folder) if not (data or train or probes or fields) else None
     if run is None:
-        named = _named(model, fields or [], root, runs_folder)
+        named = named_model(model, fields or [], root, runs_folder)
         suite = _suite(named, _here(data), _here(train), probes or ["default"], levels, draws, seed)
         with err.status("Loading the model and data"):
             plan = prepare(suite, named.folder, device=device, limit=limit, trust_pickle=trust_pickle)

@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
+from .cli_models import Device, FieldOption, TrustPickle, declared
 from .errors import ConfigError
 from .terminal import out
 
 if TYPE_CHECKING:
     from .evals.inspect import Inspection
-    from .evals.models import Model
 
 
 def inspect(
     spec: Annotated[str, typer.Argument(help="SCHEME:LOCATION of a model, or a suite.", show_default=False)],
     data: Annotated[str, typer.Option(help="Real images: a folder, an .npz file or python:MODULE:FUNCTION.")] = "",
-    fields: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", help="A field of the declaration, such as path=edm or data_range=[0,1].", metavar="FIELD=VALUE"
-        ),
-    ] = None,
+    fields: FieldOption = None,
     images: Annotated[int, typer.Option(min=2, help="Images to try it on.")] = 32,
-    device: Annotated[str, typer.Option()] = "cpu",
-    trust_pickle: Annotated[
-        bool, typer.Option("--trust-pickle", help="Allow pickles, which may run any code.")
-    ] = False,
+    device: Device = "cpu",
+    trust_pickle: TrustPickle = False,
 ) -> None:
     """Show what is declared of a model and check it on a few real images. Exit code 2 when it looks wrong."""
     from .evals.conditioning import captioned
@@ -45,7 +37,7 @@ def inspect(
         suite = read_suite(Path(spec))
         folder, models, data = Path(spec).parent, suite.models, data or suite.data.source
     else:
-        models = [_model(spec, fields or [])]
+        models = [declared({"name": spec[-80:], "spec": spec}, fields or [])]
     if not data:
         raise ConfigError("inspect: expected --data with real images such as the model was trained on")
     images_given = load_data(data, folder).first(images)
@@ -57,36 +49,6 @@ def inspect(
         _print(model.name, found)
         wrong += not found.consistent
     raise typer.Exit(2 if wrong else 0)
-
-
-def _model(spec: str, fields: list[str]) -> Model:
-    """The model of a spec with its declared fields, checked as a suite's."""
-    from pydantic import ValidationError
-
-    from .evals.models import Model
-
-    values: dict[str, Any] = {"name": spec[-80:], "spec": spec}
-    for field in fields:
-        name, equals, text = field.partition("=")
-        if not equals:
-            raise ConfigError(f"--set: expected FIELD=VALUE, got {field!r}")
-        values[name.strip()] = _value(text.strip())
-    try:
-        return Model.model_validate(values)
-    except ValidationError as error:
-        known = ", ".join(name for name in Model.model_fields if name not in ("name", "spec"))
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        message = str(first["msg"]).removeprefix("Value error, ")
-        raise ConfigError(f"{place}: {message}; fields are {known}") from error
-
-
-def _value(text: str) -> Any:
-    """A TOML value; text that is none is a string."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
 
 
 def _print(name: str, found: Inspection) -> None:

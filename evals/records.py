@@ -19,21 +19,25 @@ TABLES: dict[str, tuple[str, ...]] = {
         "model", "level", "sigma", "image", "label", "draw", "error",
     ),
     "curves": (
-        "model", "probe", "quantity", "slice", "level", "sigma", "value", "low", "high", "error", "optimal", "images",
+        "model", "probe", "quantity", "slice", "level", "sigma", "value", "low", "high", "error", "freedom",
+        "optimal", "images",
     ),
     "worst": (
         "model", "level", "sigma", "rank", "image", "label", "draw", "error", "tile",
     ),
     "samples": (
-        "model", "sampler", "steps", "grid", "sample", "label", "evaluations", "clipped", "tile",
+        "model", "sampler", "steps", "grid", "guidance", "sample", "label", "evaluations", "clipped", "tile",
     ),
     "steps": (
-        "model", "sampler", "steps", "grid", "probe", "quantity", "slice", "index", "sigma", "sigma_next", "value",
-        "low", "high", "error", "optimal", "samples",
+        "model", "sampler", "steps", "grid", "guidance", "probe", "quantity", "slice", "index", "sigma", "sigma_next",
+        "value", "low", "high", "error", "freedom", "optimal", "samples",
     ),
     "metrics": (
-        "model", "sampler", "steps", "grid", "evaluations", "metric", "value", "low", "high", "n", "protocol",
-        "fingerprint",
+        "model", "sampler", "steps", "grid", "guidance", "evaluations", "metric", "value", "low", "high", "n",
+        "protocol", "fingerprint",
+    ),
+    "film": (
+        "model", "sampler", "steps", "grid", "guidance", "sample", "index", "sigma", "picture", "tile",
     ),
 }  # fmt: skip
 """Columns of a run's Parquet tables (those of `evaluations` may be followed by more), one row each of:
@@ -41,15 +45,24 @@ TABLES: dict[str, tuple[str, ...]] = {
 - levels: one model at one noise level: denoising error with its 95% interval, mean square per dimension in x0 units
 - evaluations: one network evaluation: one image, level and noise draw, with its denoising error; then a column
   PROBE.COLUMN for each number of each probe that ran, NaN where it wasn't asked
-- curves: one quantity of one probe at one level: value, 95% interval, standard error, and what a perfect denoiser gives
-  (NaN where that depends on the data); `slice` is the part of the images it looks at
+- curves: one quantity of one probe at one level: value, 95% interval, standard error with its degrees of freedom, and
+  what a perfect denoiser gives (NaN where that depends on the data); `slice` is the part of the images it looks at
 - worst: the images with the largest errors at a level, rank 0 the worst; `tile` is the first of its four in the cell's
   sheet: noisy input, prediction, truth, error
 - samples: one generated sample; `clipped` is its share of values out of range, `tile` its place in the sheet
 - steps: one quantity of one trajectory probe over one interval of a sampler's grid, from `sigma` to `sigma_next`, or
   over the whole walk (index -1, no sigmas); otherwise as in `curves`, with intervals over samples
-- metrics: one number about the samples of one model, sampler, step count and grid
+- metrics: one number about the samples of one setting
+- film: one picture of one sample on its way: its `state` or `prediction` before interval `index` of the grid, at `sigma`
+
+A setting is a model, sampler, step count, grid and guidance. `guidance` is empty for the model as it was declared, else
+the suite's: "2", or "2 at 0.3-5".
 """
+
+SETTING = ("model", "sampler", "steps", "grid", "guidance")
+
+ADDED: dict[str, object] = {"guidance": ""}
+"""Columns that runs of earlier versions lack, and what stands there."""
 
 PICTURES = ("noisy", "prediction", "truth", "difference")
 """What the four tiles of an entry of table `worst` show, in order."""
@@ -96,6 +109,7 @@ class CellRecord(_Record):
     sampler: str | None = None
     steps: int | None = None
     grid: str | None = None
+    guidance: str = ""
     error: str | None = None
     """Why the cell has no result; None when it has."""
 

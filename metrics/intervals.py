@@ -53,6 +53,19 @@ class Influence:
         with np.errstate(invalid="ignore"):  # infinite where a row left out leaves a division by 0
             return float(self.psi.std(ddof=1) / math.sqrt(self.psi.size))
 
+    @property
+    def freedom(self) -> float:
+        """Degrees of freedom of `standard_error`, from its own sampling variance: 2 n / (kurtosis - 1) (Satterthwaite
+        1946). n - 1 for normal psi; next to none where a few samples carry it all, so that its interval is wide.
+        """
+        squares = np.square(self.psi - self.psi.mean())
+        n = self.psi.size
+        total = squares.sum()
+        if not total > 0:
+            return n - 1.0
+        kurtosis = n * float(np.square(squares / total).sum())
+        return float(np.clip(2.0 * n / max(kurtosis - 1.0, 1e-12), 1.0, n - 1.0))
+
     def interval(self, confidence: float = 0.95) -> Estimate:
         """The corrected value with its normal interval: it covers the infinite-sample value, not `value`."""
         half = stats.norm.ppf((1 + _checked(confidence)) / 2) * self.standard_error
@@ -139,29 +152,29 @@ def paired_log_ratio(
     (Chernozhukov, Chetverikov & Kato 2013), divided by a common chi so that one column gives Student's t again.
     Equal columns give a ratio of exactly 1 and an interval of width 0, also when they are all zero.
 
-    Raises DataError for differing shapes, fewer than 2 rows, negative values or values that aren't finite.
+    NaN in both tables: this image was not asked at this level. Then n is each column's own, and chi that of the least.
+
+    Raises DataError for differing shapes, NaN in one table only, fewer than 2 values in a column, negative values or
+    infinite ones.
     """
-    b, c = _table(baseline), _table(candidate)
-    if b.shape != c.shape:
-        raise DataError(f"expected a pair of equal shapes, got baseline {b.shape} and candidate {c.shape}")
-    if min(b.min(), c.min()) < 0:
-        raise DataError(f"expected errors of 0 or more, got {min(b.min(), c.min())}")
-    n = len(b)
+    b, c, asked = _pair(baseline, candidate)
+    n = asked.sum(axis=0)
     tail = 1 - _checked(confidence)
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = c.mean(axis=0) / b.mean(axis=0)
-        psi = c / c.mean(axis=0) - b / b.mean(axis=0)
+        mean_b, mean_c = b.mean(axis=0, where=asked), c.mean(axis=0, where=asked)
+        ratio = mean_c / mean_b
+        psi = c / mean_c - b / mean_b
     ratio[~(ratio > 0) | np.isinf(ratio)] = np.nan
-    equal = (b == c).all(axis=0)
+    equal = (~asked | (b == c)).all(axis=0)
     ratio[equal], psi[:, equal] = 1.0, 0.0
     psi[:, np.isnan(ratio)] = np.nan
-    error = psi.std(axis=0, ddof=1) / math.sqrt(n)
+    error = psi.std(axis=0, ddof=1, where=asked) / np.sqrt(n)
 
-    largest, largest_size = _maxima(psi, resamples, seed)
+    largest, largest_size = _maxima(psi, asked, resamples, seed)
     one, two = stats.t.ppf(1 - tail, n - 1), stats.t.ppf(1 - tail / 2, n - 1)
     # The exact quantile over columns is never below one column's: the maximum keeps Monte Carlo noise from saying so.
-    one_band = max(one, float(np.quantile(largest, 1 - tail)))
-    two_band = max(two, float(np.quantile(largest_size, 1 - tail)))
+    one_band = np.maximum(one, np.quantile(largest, 1 - tail))
+    two_band = np.maximum(two, np.quantile(largest_size, 1 - tail))
     log = np.log(ratio)
     return PairedRatio(
         ratio=ratio,
@@ -171,7 +184,7 @@ def paired_log_ratio(
         band_high=np.exp(log + two_band * error),
         lower=log - one_band * error,
         upper=log + one * error,
-        influence=psi,
+        influence=np.where(asked, psi, np.nan),
     )
 
 
@@ -189,17 +202,39 @@ def verdict(lower: float, upper: float, margin: float) -> Verdict:
     return "fail" if lower > 0 and upper >= margin else "inconclusive"
 
 
-def _maxima(psi: Floats, resamples: int, seed: int) -> tuple[Floats, Floats]:
+def _pair(baseline: ArrayLike, candidate: ArrayLike) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    """Two tables of errors, and where there are any."""
+    b, c = np.asarray(baseline, np.float64), np.asarray(candidate, np.float64)
+    if b.shape != c.shape:
+        raise DataError(f"expected a pair of equal shapes, got baseline {b.shape} and candidate {c.shape}")
+    if b.ndim != 2:
+        raise DataError(f"expected a table (rows, columns), got shape {b.shape}")
+    asked = ~np.isnan(b)
+    alone = int(np.count_nonzero(asked == np.isnan(c)))
+    if alone or np.isinf(b).any() or np.isinf(c).any():
+        raise DataError(f"expected finite values, or NaN in both, got infinite ones or NaN in one ({alone} times)")
+    if not b.size or asked.sum(axis=0).min() < 2:
+        raise DataError(f"an interval needs at least 2 rows (independent images), got {b.shape} with fewer")
+    least = min(b[asked].min(), c[asked].min())
+    if least < 0:
+        raise DataError(f"expected errors of 0 or more, got {least}")
+    return b, c, asked
+
+
+def _maxima(psi: Floats, asked: NDArray[np.bool_], resamples: int, seed: int) -> tuple[Floats, Floats]:
     """Per resample the largest and the largest absolute studentised multiplier sum over the columns that vary."""
-    spread = psi.std(axis=0, ddof=1)
-    n = len(psi)
+    spread = psi.std(axis=0, ddof=1, where=asked)
     columns = spread > 0
     if not columns.any():
         return np.zeros(resamples), np.zeros(resamples)
-    scaled = (psi[:, columns] - psi[:, columns].mean(axis=0)) / (spread[columns] * math.sqrt(n - 1))
+    psi, asked, spread = psi[:, columns], asked[:, columns], spread[columns]
+    n = asked.sum(axis=0)
+    scaled = (psi - psi.mean(axis=0, where=asked)) / (spread * np.sqrt(n - 1))
+    scaled[~asked] = 0.0
     rng = np.random.default_rng(seed)
-    chi = np.sqrt(rng.chisquare(n - 1, size=(resamples, 1)) / (n - 1))
-    sums = np.concatenate([rng.standard_normal((size, n)) @ scaled for size in _blocks(resamples, n)]) / chi
+    chi = np.sqrt(rng.chisquare(n.min() - 1, size=(resamples, 1)) / (n.min() - 1))
+    sums = np.concatenate([rng.standard_normal((size, len(psi))) @ scaled for size in _blocks(resamples, len(psi))])
+    sums = sums / chi
     return sums.max(axis=1), np.abs(sums).max(axis=1)
 
 

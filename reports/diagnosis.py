@@ -303,7 +303,7 @@ def _judged(
 ) -> pd.DataFrame:
     """The rows by level, with the corrected interval, the side of the healthy range, and the size."""
     rows = rows.sort_values("level").reset_index(drop=True)
-    reach = stats.t.isf(alpha / 2, rows["images"] - 1) * rows["error"]
+    reach = stats.t.isf(alpha / 2, rows["freedom"]) * rows["error"]
     rows = rows.assign(low=rows["value"] - reach, high=rows["value"] + reach)
     above = (rows["low"] > rule.high) & bool(rule.above)
     below = (rows["high"] < rule.low) & bool(rule.below)

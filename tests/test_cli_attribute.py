@@ -9,10 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from sigmascope import cli, cli_attribute
-
-if "attribute" not in [command.name or command.callback.__name__ for command in cli.app.registered_commands]:
-    cli.app.command()(cli_attribute.attribute)
+from sigmascope import cli
 
 FAST = ["--data", "python:toy:data", "--features", "none", "--steps", "4", "--seeds", "0-39"]
 SUITE = """

@@ -1,7 +1,8 @@
 """From rows to curves: each probe's quantities at each level, with 95% intervals clustered by image.
 
 An interval is Student's t around the value with the delete-one-image jackknife's standard error, which serves any
-smooth function of means (Efron & Tibshirani 1993, ch. 11). `image_means` is the table that every interval starts from.
+smooth function of means (Efron & Tibshirani 1993, ch. 11); its degrees of freedom are those that the images' own spread
+leaves, few where few images carry the value. `image_means` is the table that every interval starts from.
 `slices` tells the denoising error per class, prompt or image.
 """
 
@@ -61,7 +62,9 @@ def _by_label(table: pd.DataFrame, labels: str, confidence: float) -> pd.DataFra
     found = slices(table, "label", confidence=confidence)
     found = found[found["images"] > 1].sort_values(["label", "level"])
     names = f"{labels} " + found["label"].astype(str)
-    return found.assign(probe="denoising_error", quantity="error", slice=names, optimal=np.nan)
+    return found.assign(
+        probe="denoising_error", quantity="error", slice=names, freedom=found["images"] - 1.0, optimal=np.nan
+    )
 
 
 def image_means(rows: pd.DataFrame, columns: Sequence[str]) -> Floats:
@@ -82,7 +85,8 @@ def _curve(
         influence = jackknife(quantity.statistic, means)
         if not np.isfinite([influence.value, influence.standard_error]).all():
             continue  # 0 / 0 say: nothing to be scored at this level
-        half = stats.t.ppf((1 + confidence) / 2, len(means) - 1) * influence.standard_error
+        freedom = influence.freedom
+        half = stats.t.ppf((1 + confidence) / 2, freedom) * influence.standard_error
         found.append(
             {
                 "probe": probe,
@@ -94,6 +98,7 @@ def _curve(
                 "low": influence.value - half,
                 "high": influence.value + half,
                 "error": influence.standard_error,
+                "freedom": freedom,
                 "optimal": np.nan if quantity.optimal is None else quantity.optimal,
                 "images": len(means),
             }

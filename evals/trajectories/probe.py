@@ -19,7 +19,7 @@ from torch import Tensor
 from ...metrics.intervals import jackknife
 from ...registry import Registry, made
 from ..probes.probe import Quantity
-from ..records import TABLES
+from ..records import SETTING, TABLES
 from .walk import Course, Walk, walk
 
 WHOLE = -1
@@ -94,8 +94,7 @@ def trace(
         progress(course.denoiser.evaluations - before)
     sigmas = course.sigmas
     rows = [row for probe in probes for row in _rows(probe, [part[probe.name] for part in parts], sigmas, confidence)]
-    keys = ("model", "sampler", "steps", "grid")
-    return pd.DataFrame(rows, columns=[name for name in TABLES["steps"] if name not in keys])
+    return pd.DataFrame(rows, columns=[name for name in TABLES["steps"] if name not in SETTING])
 
 
 def _rows(
@@ -130,7 +129,7 @@ def _row(
     influence = jackknife(quantity.statistic, table)
     if not np.isfinite([influence.value, influence.standard_error]).all():
         return
-    half = stats.t.ppf((1 + confidence) / 2, len(table) - 1) * influence.standard_error
+    half = stats.t.ppf((1 + confidence) / 2, influence.freedom) * influence.standard_error
     yield {
         "probe": probe.name,
         "quantity": quantity.name,
@@ -142,6 +141,7 @@ def _row(
         "low": influence.value - half,
         "high": influence.value + half,
         "error": influence.standard_error,
+        "freedom": influence.freedom,
         "optimal": np.nan if quantity.optimal is None else quantity.optimal,
         "samples": len(table),
     }

@@ -97,8 +97,8 @@ def test_a_run_of_every_released_schema_is_read() -> None:
         "evaluations": (48, 7),
         "samples": (24, 9),
         "metrics": (0, 12),
-        "curves": (0, 12),
-        "steps": (0, 16),
+        "curves": (0, 13),
+        "steps": (0, 17),
         "worst": (0, 9),
     }
     assert run.images("toy", "heun", 3, "karras")[2].shape == (4, 4, 3)

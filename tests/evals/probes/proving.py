@@ -73,5 +73,5 @@ def curve_of(
 
 def misses(curve: pd.DataFrame, expected: Sequence[float] | np.ndarray | float, looks: int) -> pd.DataFrame:
     """The levels at which the closed form lies outside the interval stretched for that many looks."""
-    reach = stats.t.isf(1e-4 / looks / 2, curve["images"] - 1) * curve["error"]
+    reach = stats.t.isf(1e-4 / looks / 2, curve["freedom"]) * curve["error"]
     return curve[(curve["value"] - np.asarray(expected)).abs() > reach + 2**-20]  # columns are kept in float32
