@@ -68,7 +68,7 @@ def print_plan(plan: Plan) -> None:
     cost = estimate(plan)
     table = Table("cell", "network evaluations", title=f"{plan.run_id}: {len(plan.cells)} cells")
     for cell in plan.cells:
-        table.add_row(escape(cell.title), f"{cell.evaluations:,}")
+        table.add_row(escape(cell.title), f"{'up to ' if plan.adaptive(cell) else ''}{cell.evaluations:,}")
     table.add_row("total", f"{plan.evaluations:,}", style="bold")
     out.print(table)
     out.print(

@@ -27,10 +27,16 @@ def _probe(plan: Plan, cell: Cell, progress: Progress) -> Work:
     probes = plan.probes[cell.model]
     subject = plan.subjects[cell.model]
     worst = Worst(settings.worst, subject.denoiser.autoencoder)
-    rows = measure(subject, probes, settings.draws, batch_size=plan.batch_size, progress=progress, watch=worst)
+    target = settings.target
+    if target is None:
+        rows = measure(subject, probes, settings.draws, batch_size=plan.batch_size, progress=progress, watch=worst)
+    else:
+        rows = measure_until(subject, probes, target, batch_size=plan.batch_size, progress=progress, watch=worst)
     tables = {"evaluations": rows, "curves": curves(rows, probes), "worst": worst.table(subject.data.labels)}
     tables = {name: table.assign(model=cell.model) for name, table in tables.items() if len(table)}
-    tables["levels"] = denoising_error.levels(tables["evaluations"], subject.denoiser, plan.sigmas)
+    tables["levels"] = denoising_error.levels(
+        tables["evaluations"], subject.denoiser, plan.sigmas, adaptive=target is not None
+    )
     return tables, worst.tiles()
 
 

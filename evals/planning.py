@@ -45,7 +45,7 @@ class Cell:
     title: str
     key: str
     evaluations: int
-    """Network evaluations it will take."""
+    """Network evaluations it will take; of an adaptive pass, at most."""
     sampler: str | None = None
     steps: int | None = None
     grid: str | None = None
@@ -79,6 +79,18 @@ class Plan:
 def prepare(
     suite: Suite,
     folder: Path,
+    def adaptive(self, cell: Cell) -> bool:
+        """Whether what a cell takes is known only when it is done."""
+        return cell.kind == "probe" and self.suite.probes is not None and self.suite.probes.target is not None
+
+    def denoiser(self, cell: Cell) -> Denoiser:
+        """The cell's model, guided as the cell says."""
+        denoiser, sampling = self.denoisers[cell.model], self.suite.sampling
+        if not cell.guidance or sampling is None:
+            return denoiser
+        setting = next(setting for setting in sampling.guidance if setting.name == cell.guidance)
+        return steered(denoiser, setting.scale, setting.interval)
+
     *,
     device: torch.device | str = "cpu",
     limit: int | None = None,
@@ -102,7 +114,7 @@ def prepare(
         denoiser = load_model(model, folder, device=device, micro_batch=suite.micro_batch, trust_pickle=trust_pickle)
         _check_fits(model.name, denoiser, data, device)
         denoisers[model.name] = denoiser if denoiser.text is None else captioned(denoiser, data.captions or ())
-    sigmas = _levels(suite, denoisers)
+    sigmas = _levels(suite, denoisers, len(data.images))
     train = load_data(suite.data.train, folder) if suite.data.train else None
     subjects = _subjects(suite, denoisers, data, sigmas, train)
     probes = {name: _probes(suite, subject) for name, subject in subjects.items()}
@@ -113,7 +125,7 @@ def prepare(
         "seed": str(suite.seed),
         "data": data.digest,
         "levels": _hash([float(sigma) for sigma in sigmas]),
-        "draws": str(suite.probes.draws if suite.probes else 0),
+        "draws": _draws(suite),
         "seeds": _seeds(sampling, limit) if sampling else "",
         "features": scorer.fingerprint if scorer else "",
     }
@@ -171,6 +183,12 @@ def _cells(
         if suite.sampling is None:
             continue
         samples = len(sample_ids(_seeds(suite.sampling, limit)))
+            target = suite.probes.target
+            if target is not None:
+                whole = len(sigmas) * suite.probes.draws * len(data.images)
+                count += target.most(len(sigmas), len(data.images)) - whole
+                title += f", to {target.precision:.2g} of the error"
+                settings += [target.precision, target.draws, target.budget]
         for sampler in suite.sampling.samplers:
             grids = [NATIVE] if solver(sampler).own_clock else suite.sampling.grids
             for steps in suite.sampling.steps:
@@ -256,7 +274,7 @@ def _evaluations_per_walk(title: str, walked: Course, names: list[str]) -> int:
         raise ConfigError(f"{title}: {error}") from error
 
 
-def _levels(suite: Suite, denoisers: dict[str, Denoiser]) -> Tensor:
+def _levels(suite: Suite, denoisers: dict[str, Denoiser], images: int) -> Tensor:
     """The probes' levels: those the suite asks for, within the range all models share unless it says otherwise."""
     settings = suite.probes
     if settings is None:
@@ -315,6 +333,8 @@ def describe_environment(device: torch.device) -> dict[str, str]:
 
 def _checked_device(device: torch.device | str) -> torch.device:
     try:
+    if settings.target is not None:
+        settings.target.check(len(sigmas), images)
         checked = torch.device(device)
         torch.empty(0, device=checked)
     except (RuntimeError, AssertionError) as error:
@@ -338,3 +358,10 @@ def _least(*limits: int | None) -> int | None:
 
 def _hash(content: Any) -> str:
     return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).hexdigest()
+def _draws(suite: Suite) -> str:
+    """Noise draws of each image; adaptive passes to any precision share theirs, in one order."""
+    if suite.probes is None:
+        return "0"
+    return str(suite.probes.draws) if suite.probes.target is None else "adaptive"
+
+

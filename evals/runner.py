@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
@@ -29,6 +30,17 @@ class Silent:
 
     def advance(self, evaluations: int) -> None:
         pass
+
+
+class Counted:
+    """Adds up what a watcher is told of one cell."""
+
+    def __init__(self, watcher: Watcher) -> None:
+        self.watcher, self.evaluations = watcher, 0
+
+    def advance(self, evaluations: int) -> None:
+        self.evaluations += evaluations
+        self.watcher.advance(evaluations)
 
 
 def execute(plan: Plan, root: Path, watcher: Watcher | None = None) -> Run:
@@ -61,14 +73,16 @@ def _finish(plan: Plan, writer: Writer, watcher: Watcher) -> Run:
         if cell.key in done:
             continue
         watcher.cell(cell.title, done=False)
-        began = time.perf_counter()
+        began, counted = time.perf_counter(), Counted(watcher)
         try:
-            tables, thumbnails = work(plan, cell, watcher.advance)
+            tables, thumbnails = work(plan, cell, counted.advance)
         except ModelError as error:
             failures.append(f"{cell.title}: {error}")
             done[cell.key] = _cell_record(cell, time.perf_counter() - began, str(error))
         else:
-            done[cell.key] = _cell_record(cell, time.perf_counter() - began)
+            spent = counted.evaluations if plan.adaptive(cell) else cell.evaluations
+            watcher.advance(cell.evaluations - spent)  # what was planned for and not needed
+            done[cell.key] = _cell_record(replace(cell, evaluations=spent), time.perf_counter() - began)
             writer.write_cell(CellResult(done[cell.key], tables, thumbnails))
         writer.write_record(record("failed" if failures else "partial"))
         watcher.cell(cell.title, done=True)

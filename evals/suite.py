@@ -14,7 +14,7 @@ from ..errors import ConfigError
 from ..metrics.features import FEATURE_NETWORKS
 from ..registry import Registry
 from .models import Model
-from .probes import probe
+from .probes import SETS, Target, probe
 from .samplers import GRIDS, solver
 from .scoring import METRICS
 from .trajectories import trajectory_probe
@@ -98,7 +98,13 @@ class Probes(_Strict):
     levels: Annotated[int, Field(ge=2)] = 24
     """Uniform in log-SNR."""
     draws: Count = 2
-    """Noise draws per image and level."""
+    """Noise draws per image and level; with `precision`, at most."""
+    precision: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Adaptive mode: evaluate where the error is least sure until every level's 95% interval is within so much of it,
+    0.02 for 2%. None: all images at all levels."""
+    budget: Count | None = None
+    """Of an adaptive pass: network evaluations per model, at most, beside what further probes ask for. None: what all
+    images at all levels take."""
     sigma_min: Annotated[float, Field(gt=0)] | None = None
     """None: the range that all models of the suite share."""
     sigma_max: Annotated[float, Field(gt=0)] | None = None
@@ -112,7 +118,46 @@ class Probes(_Strict):
         if self.sigma_min and self.sigma_max and self.sigma_min >= self.sigma_max:
             raise ValueError(f"expected sigma_min < sigma_max, got {self.sigma_min} and {self.sigma_max}")
         return self
+        if self.budget is not None and self.precision is None:
+            raise ValueError(f"expected a precision beside the budget of {self.budget}")
 
+
+    @property
+    def target(self) -> Target | None:
+        """When an adaptive pass ends; None where the pass is not adaptive."""
+        return None if self.precision is None else Target(self.precision, self.draws, self.budget)
+
+
+class GuidanceAt(_Strict):
+    """How strongly a model with guidance is guided, and at which noise levels."""
+
+    scale: float
+    interval: tuple[float, float] = (0.0, math.inf)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _number(cls, given: Any) -> Any:
+        """A number alone is a scale."""
+        return {"scale": given} if isinstance(given, int | float) else given
+
+    @model_validator(mode="after")
+    def _possible(self) -> GuidanceAt:
+        low, high = self.interval
+        if not math.isfinite(self.scale) or not 0 <= low < high:
+            raise ValueError(f"expected a finite scale and sigmas 0 <= low < high, got {self.scale}, {self.interval}")
+        return self
+
+    @property
+    def name(self) -> str:
+        """What stands in the `guidance` column: "2", or "2 at 0.3-5"."""
+        low, high = self.interval
+        everywhere = low == 0 and math.isinf(high)
+        return f"{self.scale:g}" + ("" if everywhere else f" at {low:g}-{high:g}")
+
+
+def _distinct_names(settings: list[GuidanceAt]) -> list[GuidanceAt]:
+    _distinct([setting.name for setting in settings])
+    return settings
 
 class Sampling(_Strict):
     """Every model x sampler x step count x grid makes samples from the same seeds."""

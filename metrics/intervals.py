@@ -210,9 +210,9 @@ def _pair(baseline: ArrayLike, candidate: ArrayLike) -> tuple[Floats, Floats, ND
     if b.ndim != 2:
         raise DataError(f"expected a table (rows, columns), got shape {b.shape}")
     asked = ~np.isnan(b)
-    alone = int(np.count_nonzero(asked == np.isnan(c)))
-    if alone or np.isinf(b).any() or np.isinf(c).any():
-        raise DataError(f"expected finite values, or NaN in both, got infinite ones or NaN in one ({alone} times)")
+    broken = np.isinf(b) | np.isinf(c) | (asked == np.isnan(c))
+    if broken.any():
+        raise DataError(f"expected finite values, got {np.count_nonzero(broken)} that aren't")
     if not b.size or asked.sum(axis=0).min() < 2:
         raise DataError(f"an interval needs at least 2 rows (independent images), got {b.shape} with fewer")
     least = min(b[asked].min(), c[asked].min())

@@ -139,20 +139,23 @@ def compare_levels(
 ) -> pd.DataFrame:
     """Ratio of the candidate's mean error to the baseline's at every level, paired by (image, level, draw).
 
+    Adaptive passes ask about more images at one level or of one model than another, all from one queue: what both were
+    asked is compared.
+
     evaluations: the `evaluations` table. Returns a row per level: level, sigma, ratio, low, high (this level alone),
-    band_low, band_high (all levels at once, max-T), images; verdict against the margin ("fail": worse for sure, by the
-    bound over all levels, and not shown to be within the margin; "pass": shown to be within it; else "inconclusive");
-    change ("worse" where the verdict is "fail", "better" where the ratio is lower for sure, by the
+    band_low, band_high (all levels at once, max-T), images (compared); verdict against the margin ("fail": worse for
+    sure, by the bound over all levels, and not shown to be within the margin; "pass": shown to be within it; else
+    "inconclusive"); change ("worse" where the verdict is "fail", "better" where the ratio is lower for sure, by the
     two-sided bound over all levels, and not shown to be within the margin, else "same").
-    Raises IncomparableError where the two were not measured at the same levels on the same images and draws.
+    Raises IncomparableError where the two were not measured at the same levels, or at one of them neither on all that
+    the other was.
     """
     ours, theirs = (_errors(evaluations, model) for model in (baseline, candidate))
     _require_same_levels(ours, theirs)
     if not ours.index.equals(theirs.index):
-        raise IncomparableError(
-            f"evaluations: expected the same (image, level, draw) in {baseline!r} and {candidate!r}, got {len(ours)} "
-            f"and {len(theirs)} of which {len(ours.index.intersection(theirs.index))} are shared"
-        )
+        shared = ours.index.intersection(theirs.index)
+        _require_nested(ours, theirs, shared, baseline, candidate)
+        ours, theirs = ours.loc[shared].sort_index(), theirs.loc[shared].sort_index()
     paired = paired_log_ratio(
         _by_image(ours), _by_image(theirs), settings.confidence, settings.resamples, settings.seed
     )
@@ -162,7 +165,7 @@ def compare_levels(
         {
             "level": grid.index, "sigma": grid.to_numpy(), "ratio": paired.ratio, "low": paired.low,
             "high": paired.high, "band_low": paired.band_low, "band_high": paired.band_high,
-            "images": ours.index.get_level_values("image").nunique(),
+            "images": (~np.isnan(_by_image(ours))).sum(axis=0),
             "verdict": [verdict(low, high, margin) for low, high in zip(paired.lower, paired.upper, strict=True)],
         }
     )  # fmt: skip
@@ -256,8 +259,22 @@ def _require_same_levels(ours: pd.DataFrame, theirs: pd.DataFrame) -> None:
         raise IncomparableError(f"sigma grid: expected the same levels, got {described[0]} against {described[1]}")
 
 
+def _require_nested(
+    ours: pd.DataFrame, theirs: pd.DataFrame, shared: pd.MultiIndex, baseline: str, candidate: str
+) -> None:
+    """At each level one model was asked all that the other was, of two images at least."""
+    rows = [index.get_level_values("level").value_counts() for index in (ours.index, theirs.index, shared)]
+    images = shared.to_frame().groupby(level="level")["image"].nunique().reindex(rows[0].index, fill_value=0)
+    nested = rows[2].reindex(rows[0].index, fill_value=0) == np.minimum(rows[0], rows[1].reindex(rows[0].index))
+    if not (nested & (images >= 2)).all():
+        raise IncomparableError(
+            f"evaluations: expected the same (image, level, draw) in {baseline!r} and {candidate!r}, or all of one "
+            f"among the other's, got {len(ours)} and {len(theirs)} of which {len(shared)} are shared"
+        )
+
+
 def _by_image(errors: pd.DataFrame) -> np.ndarray:
-    """Mean over draws, as (images, levels)."""
+    """Mean over draws, as (images, levels); NaN where an image was not asked."""
     return errors["error"].groupby(level=["image", "level"]).mean().unstack("level").to_numpy(float)  # noqa: PD010
 
 

@@ -193,10 +193,10 @@ def better(metric: str) -> str:
 def worst_images(evaluations: pd.DataFrame, baseline: str, candidate: str, level: int, count: int = 12) -> pd.DataFrame:
     """The images whose error at one level the candidate raises most.
 
-    Columns: image, label, baseline, candidate (errors averaged over draws), difference.
+    Columns: image, label, baseline, candidate (errors averaged over draws), difference; of images that both saw.
     """
     rows = evaluations[(evaluations["level"] == level) & evaluations["model"].isin([baseline, candidate])]
-    means = rows.pivot_table(index=["image", "label"], columns="model", values="error")
+    means = rows.pivot_table(index=["image", "label"], columns="model", values="error").dropna()
     table = means[[baseline, candidate]].set_axis(["baseline", "candidate"], axis=1).reset_index()
     table["difference"] = table["candidate"] - table["baseline"]
     return table.nlargest(count, "difference").reset_index(drop=True)

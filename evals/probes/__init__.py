@@ -19,17 +19,19 @@ from . import (
     symmetry,
     time_resolution,
 )
+from .adaptive import Target, measure_until
 from .curves import curves, slices
 from .engine import cost, evaluate, measure
 from .probe import PROBES, Evaluations, Probe, Quantity, Subject, probe
 
 __all__ = [
-    "DEFAULT",
     "PROBES",
+    "SETS",
     "Evaluations",
     "Probe",
     "Quantity",
     "Subject",
+    "Target",
     "bits",
     "calibration",
     "churn",
@@ -42,6 +44,7 @@ __all__ = [
     "excess_error",
     "hull",
     "measure",
+    "measure_until",
     "memorisation",
     "mismatch",
     "precision",
@@ -55,5 +58,23 @@ __all__ = [
     "time_resolution",
 ]
 
-DEFAULT = ("calibration", "hull", "raw_output")
-"""What "default" stands for in a suite."""
+_FREE = ("calibration", "hull", "raw_output", "spectrum")
+
+SETS: dict[str, tuple[str, ...]] = {
+    "default": _FREE,
+    "thorough": (
+        *_FREE,
+        "excess_error",
+        "mismatch",
+        "consistency",
+        "sure",
+        "symmetry",
+        "churn",
+        "precision",
+        "time_resolution",
+        "condition",
+        "memorisation",
+    ),
+}
+"""Names that stand for several probes: those without further evaluations, and all that a diagnosis has a rule for. Of a
+set, a probe that a model or its data have no use for is left out."""

@@ -7,18 +7,30 @@ the ratio of two models is the same in all of them. The shared pass measures it,
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 from torch import Tensor
 
-from ...metrics.intervals import bootstrap_mean
+from ...metrics.intervals import Estimate, bootstrap_mean
 from ..denoiser import Denoiser
 from ..records import TABLES
+from .adaptive import student_mean
 
 
-def levels(evaluations: pd.DataFrame, denoiser: Denoiser, sigmas: Tensor, confidence: float = 0.95) -> pd.DataFrame:
-    """One row per level: the mean error with its bootstrap interval, clustered by image."""
+def levels(
+    evaluations: pd.DataFrame, denoiser: Denoiser, sigmas: Tensor, confidence: float = 0.95, adaptive: bool = False
+) -> pd.DataFrame:
+    """One row per level: the mean error with its interval, clustered by image, and what was spent on it.
+
+    By the bootstrap over images; of an `adaptive` pass, whose levels have different images, by the Student's t interval
+    that it was stopped by.
+    """
     by_image = evaluations.pivot_table(index="image", columns="level", values="error", aggfunc="mean").to_numpy()
-    estimate = bootstrap_mean(by_image, confidence)
+    if adaptive:
+        each = [student_mean(column[~np.isnan(column)], confidence) for column in by_image.T]
+        estimate = Estimate(*(np.array([getattr(one, name) for one in each]) for name in ("value", "low", "high")))
+    else:
+        estimate = bootstrap_mean(by_image, confidence)
     level = denoiser.level(sigmas)
     table = pd.DataFrame(
         {
@@ -30,8 +42,8 @@ def levels(evaluations: pd.DataFrame, denoiser: Denoiser, sigmas: Tensor, confid
             "error": estimate.value,
             "low": estimate.low,
             "high": estimate.high,
-            "images": len(by_image),
-            "draws": evaluations["draw"].nunique(),
+            "images": (~np.isnan(by_image)).sum(axis=0),
+            "draws": evaluations.groupby("level")["draw"].nunique().to_numpy(),
         }
     )
     return table[list(TABLES["levels"])]

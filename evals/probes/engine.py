@@ -6,7 +6,8 @@ one table, a row an evaluation; `curves` makes quantities per level of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,16 @@ KEYS = ("level", "sigma", "image", "label", "draw", "error")
 """Columns that every row has; those of the probes follow, as PROBE.COLUMN."""
 
 
+class Rows(NamedTuple):
+    """Which evaluations to make: three int64 tensors of one length."""
+
+    index: Tensor
+    """Level numbers."""
+    draw: Tensor
+    image: Tensor
+    """Image ids."""
+
+
 def evaluate(
     subject: Subject,
     draws: int,
@@ -29,25 +40,44 @@ def evaluate(
     batch_size: int = 1024,
     progress: Callable[[int], None] = lambda rows: None,
 ) -> Iterator[Evaluations]:
-    """Evaluate every image at every level, `draws` times: x_t = alpha (x0 + sigma eps).
+    """Evaluate every image at every level, `draws` times: x_t = alpha (x0 + sigma eps)."""
+    return _asked(subject, _grid(len(subject.sigmas), draws, len(subject.data.images), batch_size), progress)
 
-    The noise depends on (seed, image id, level number, draw) alone, so all models meet the same.
-    """
-    denoiser, data = subject.denoiser, subject.data
-    images = len(data.images)
-    total = len(subject.sigmas) * draws * images
-    clean, levels = data.images.to(denoiser.device), subject.levels
+
+def evaluate_rows(
+    subject: Subject,
+    rows: Rows,
+    *,
+    batch_size: int = 1024,
+    progress: Callable[[int], None] = lambda rows: None,
+) -> Iterator[Evaluations]:
+    """Evaluate some of the rows, such as those that an adaptive pass still needs."""
+    parts = zip(*(column.split(batch_size) for column in rows), strict=True)
+    return _asked(subject, (Rows(*part) for part in parts), progress)
+
+
+def _grid(levels: int, draws: int, images: int, batch_size: int) -> Iterator[Rows]:
+    """Batches of the full grid, level by level, then draw by draw."""
+    total = levels * draws * images
     for start in range(0, total, batch_size):
         row = torch.arange(start, min(start + batch_size, total))
-        image, draw, index = row % images, row // images % draws, row // (images * draws)
-        x0 = clean[image]
+        yield Rows(row // (images * draws), row // images % draws, row % images)
+
+
+def _asked(subject: Subject, batches: Iterable[Rows], progress: Callable[[int], None]) -> Iterator[Evaluations]:
+    """The noise depends on (seed, image id, level number, draw) alone, so all models meet the same."""
+    denoiser, data = subject.denoiser, subject.data
+    clean, levels = data.images.to(denoiser.device), subject.levels
+    for index, draw, image in batches:
+        there = image.to(denoiser.device)
+        x0 = clean[there]
         step = (draw * LEVELS_MAX + index).to(denoiser.device)
-        eps = subject.noise.normal(image.to(denoiser.device), "probe", step, denoiser.event_shape)
+        eps = subject.noise.normal(there, "probe", step, denoiser.event_shape)
         level = levels[index]
         x_t = broadcast(level.alpha, x0) * x0 + broadcast(level.sigma_t, x0) * eps
         cond = labels_of(denoiser, data, image)
         prediction = denoiser.predict(x_t, level, cond)
-        progress(len(row))
+        progress(len(image))
         yield Evaluations(image, index, draw, level, cond, x0, eps, prediction)
 
 
@@ -66,14 +96,32 @@ def measure(
     """
     for probe in probes:
         probe.check(subject)
-    parts = []
+    table = Columns(len(subject.sigmas) * draws * len(subject.data.images))
     for seen in evaluate(subject, draws, batch_size=batch_size, progress=progress):
-        columns = _keys(seen, subject.data)
-        for probe in probes:
-            columns |= _observed(probe, seen, subject, progress)
+        table.append(observed(seen, subject, probes, progress))
         watch(seen)
-        parts.append(pd.DataFrame(columns))
-    return pd.concat(parts, ignore_index=True)
+    return table.frame()
+
+
+class Columns:
+    """A table of known length that is filled batch by batch, each column allocated once: no second copy to join."""
+
+    def __init__(self, rows: int) -> None:
+        self.rows, self.filled = rows, 0
+        self._columns: dict[str, np.ndarray] = {}
+
+    def append(self, batch: dict[str, np.ndarray]) -> None:
+        """Columns of one length each; one that is missing from a batch is NaN there."""
+        size = len(next(iter(batch.values())))
+        for name, values in batch.items():
+            if name not in self._columns:
+                blank = np.nan if values.dtype.kind == "f" else 0
+                self._columns[name] = np.full(self.rows, blank, values.dtype)
+            self._columns[name][self.filled : self.filled + size] = values
+        self.filled += size
+
+    def frame(self) -> pd.DataFrame:
+        return pd.DataFrame({name: values[: self.filled] for name, values in self._columns.items()}, copy=False)
 
 
 def cost(probes: Sequence[Probe], levels: int, draws: int, images: int) -> int:
@@ -88,17 +136,39 @@ def labels_of(denoiser: Denoiser, data: DataSet, image: Tensor) -> Cond:
     return {"class_labels": data.labels[image]}
 
 
+def observed(
+    seen: Evaluations,
+    subject: Subject,
+    probes: Sequence[Probe],
+    progress: Callable[[int], None],
+    rank: Tensor | None = None,
+) -> dict[str, np.ndarray]:
+    """A batch's columns: KEYS and those of the probes.
+
+    `rank` is each image's place in the order in which they are asked about, by id; by default the ids are.
+    """
+    columns = _keys(seen, subject.data)
+    place = seen.image if rank is None else rank[seen.image]
+    for probe in probes:
+        columns |= _observed(probe, seen, place, subject, progress)
+    return columns
+
+
+_TYPES = (np.int32, np.float64, np.int32, np.int32, np.int32, np.float64)
+"""Of KEYS: a row of a pass is 32 bytes, and 4 for each column of the probes."""
+
+
 def _keys(seen: Evaluations, data: DataSet) -> dict[str, np.ndarray]:
     label = torch.full_like(seen.image, -1) if data.labels is None else data.labels[seen.image]
     found = (seen.index, seen.level.sigma, seen.image, label, seen.draw, seen.error)
-    return {name: tensor.cpu().numpy() for name, tensor in zip(KEYS, found, strict=True)}
+    return {name: tensor.cpu().numpy().astype(kind) for name, tensor, kind in zip(KEYS, found, _TYPES, strict=True)}
 
 
 def _observed(
-    probe: Probe, seen: Evaluations, subject: Subject, progress: Callable[[int], None]
+    probe: Probe, seen: Evaluations, place: Tensor, subject: Subject, progress: Callable[[int], None]
 ) -> dict[str, np.ndarray]:
     """The probe's columns for all rows of the batch, in float32."""
-    rows = torch.arange(len(seen)) if probe.images is None else torch.nonzero(seen.image < probe.images).flatten()
+    rows = torch.arange(len(seen)) if probe.images is None else torch.nonzero(place < probe.images).flatten()
     columns = {}
     if len(rows):
         part = seen if len(rows) == len(seen) else seen[rows]

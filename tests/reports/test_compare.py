@@ -93,7 +93,8 @@ def test_bands_merge_neighbours_of_one_kind_only() -> None:
     [
         (lambda rows: rows.assign(sigma=rows["sigma"] * 1.001), "sigma grid"),
         (lambda rows: rows[rows["level"] > 0], "sigma grid"),
-        (lambda rows: rows[rows["image"] > 0], "image, level, draw"),
+        (lambda rows: rows.assign(image=rows["image"] + 1), "image, level, draw"),
+        (lambda rows: rows[rows["image"] < 1], "image, level, draw"),
         (lambda rows: rows.assign(draw=rows["draw"] + 5), "image, level, draw"),
         (lambda rows: rows.iloc[:0], "digits-v"),
     ],
@@ -105,6 +106,26 @@ def test_unpaired_evaluations_are_refused(report: Report, spoil: object, named: 
     both = pd.concat([evaluations[evaluations["model"] == "digits-eps"], other])
     with pytest.raises(IncomparableError, match=named):
         compare_levels(both, "digits-eps", "digits-v")
+
+
+def test_levels_with_different_images_are_compared_on_what_both_were_asked(report: Report) -> None:
+    """As after adaptive passes: at each level one model's images begin the other's. Exactly the comparison of a single
+    level of full tables with these images, and the planted band is still found."""
+    rows = report.tables.evaluations
+    reach = {"digits-eps": 20 + 2 * rows["level"], "digits-regressed": 60 - rows["level"]}
+    asked = pd.concat([rows[(rows["model"] == name) & (rows["image"] < most)] for name, most in reach.items()])
+    levels = compare_levels(asked, "digits-eps", "digits-regressed")
+    assert levels["images"].tolist() == [min(20 + 2 * level, 60 - level, 64) for level in range(24)]
+    for level, images in ((0, 20), (10, 40), (23, 37)):
+        alone = rows[(rows["level"] == level) & (rows["image"] < images)]
+        expected = compare_levels(alone, "digits-eps", "digits-regressed").iloc[0]
+        np.testing.assert_allclose(
+            levels.loc[level, ["ratio", "low", "high"]].to_numpy(float),
+            expected[["ratio", "low", "high"]].to_numpy(float), rtol=1e-12,
+        )  # fmt: skip
+    (worse,) = [band for band in find_bands(levels, "digits-regressed") if band.ratio > 1]
+    planted = synthetic.SIGMAS[synthetic.planted_levels()]
+    assert (worse.sigma_low, worse.sigma_high) == (planted[0], planted[-1])
 
 
 def test_fingerprints_that_differ_are_named() -> None:
