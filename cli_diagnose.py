@@ -27,7 +27,7 @@ def diagnose(
     ] = "",
     train: Annotated[str, typer.Option(help="Training images, for the probes that compare with them.")] = "",
     probes: Annotated[
-        list[str] | None, typer.Option("--probe", help="These instead of the default set; see `list probes`.")
+        list[str] | None, typer.Option("--probe", help="These instead of all that have a rule; see `list probes`.")
     ] = None,
     levels: Annotated[int, typer.Option(min=2, help="Noise levels, uniform in log-SNR.")] = 24,
     draws: Annotated[int, typer.Option(min=1, help="Noise draws per image and level.")] = 1,
@@ -58,7 +58,7 @@ def diagnose(
     run = _probed(model, runs_folder) if not (data or train or probes or fields) else None
     if run is None:
         named = named_model(model, fields or [], root, runs_folder)
-        suite = _suite(named, _here(data), _here(train), probes or ["default"], levels, draws, seed)
+        suite = _suite(named, _here(data), _here(train), probes or ["thorough"], levels, draws, seed)
         with err.status("Loading the model and data"):
             plan = prepare(suite, named.folder, device=device, limit=limit, trust_pickle=trust_pickle)
         run = execute_shown(plan, runs_folder, display)

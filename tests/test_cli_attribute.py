@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import pytest
-from sigmascope import cli
 
 FAST = ["--data", "python:toy:data", "--features", "none", "--steps", "4", "--seeds", "0-39"]
 SUITE = """
@@ -33,13 +31,7 @@ thumbnails = 0
 """
 
 
-class Result(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Invoke = Callable[..., Result]
+Invoke = Callable[..., Any]
 TOY_NETWORK = """
 from toy import Toy
 
@@ -53,21 +45,10 @@ def toy_network():
 """
 
 
-@pytest.fixture
-def invoke(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Invoke:
-    monkeypatch.syspath_prepend(str(Path(__file__).parent / "evals"))
+@pytest.fixture(autouse=True)
+def _networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "networks.py").write_text(TOY_NETWORK)
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> Result:
-        monkeypatch.setattr(sys, "argv", ["sigmascope", *arguments])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        captured = capsys.readouterr()
-        return Result(int(stop.value.code or 0), captured.out, captured.err)
-
-    return run
 
 
 def test_a_change_is_found_and_written(invoke: Invoke, tmp_path: Path) -> None:
