@@ -12,14 +12,16 @@ from ._version import __version__
 
 if TYPE_CHECKING:
     from . import metrics
-    from .evals import parameterization, samplers, schedules
+    from .evals import loggers, parameterization, samplers, schedules
     from .evals.companions import Autoencoder, TextEncoder
     from .evals.conditioning import Guidance, guided
     from .evals.denoiser import Denoiser, Traits, wrap
     from .evals.inspect import inspect
     from .evals.loading import load, presets
+    from .evals.loggers import lightning_callback
     from .evals.noise import Noise
     from .evals.store import Run, Store
+    from .evals.training import probe
     from .reports import figures
 
 _HOMES = {
@@ -34,10 +36,13 @@ _HOMES = {
     "figures": "reports.figures",
     "guided": "evals.conditioning:guided",
     "inspect": "evals.inspect:inspect",
+    "lightning_callback": "evals.loggers:lightning_callback",
     "load": "evals.loading:load",
+    "loggers": "evals.loggers",
     "metrics": "metrics",
     "parameterization": "evals.parameterization",
     "presets": "evals.loading.presets",
+    "probe": "evals.training:probe",
     "samplers": "evals.samplers",
     "schedules": "evals.schedules",
     "wrap": "evals.denoiser:wrap",
@@ -56,10 +61,13 @@ __all__ = [
     "figures",
     "guided",
     "inspect",
+    "lightning_callback",
     "load",
+    "loggers",
     "metrics",
     "parameterization",
     "presets",
+    "probe",
     "samplers",
     "schedules",
     "wrap",

@@ -21,7 +21,7 @@ from . import (
 )
 from .adaptive import Target, measure_until
 from .curves import curves, slices
-from .engine import cost, evaluate, measure
+from .engine import cost, evaluate, evaluate_rows, measure
 from .probe import PROBES, Evaluations, Probe, Quantity, Subject, probe
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "curves",
     "dimension",
     "evaluate",
+    "evaluate_rows",
     "excess_error",
     "hull",
     "measure",

@@ -88,7 +88,7 @@ def measure_until(
     wanted = np.full(levels, min(START, images, most // levels))
     parts: list[pd.DataFrame] = []
     while (wanted > done).any():
-        rows = _rows(done, wanted, order)
+        rows = rows_of(done, wanted, order)
         table = Columns(len(rows.image))
         for seen in evaluate_rows(subject, rows, batch_size=batch_size, progress=progress):
             table.append(observed(seen, subject, probes, progress, rank))
@@ -109,7 +109,7 @@ def student_mean(values: Floats, confidence: float = 0.95) -> Estimate:
     return Estimate(value, value - half, value + half)
 
 
-def _rows(done: np.ndarray, wanted: np.ndarray, order: Tensor) -> Rows:
+def rows_of(done: np.ndarray, wanted: np.ndarray, order: Tensor) -> Rows:
     """Units done ... wanted - 1 of each level's queue."""
     units = [torch.arange(first, last) for first, last in zip(done, wanted, strict=True)]
     index = torch.repeat_interleave(torch.arange(len(units)), torch.tensor([len(unit) for unit in units]))
