@@ -7,14 +7,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from torch import Tensor
 
+from .conditioning import numbered
 from .noise import Noise
-from .planning import Cell, Plan, class_labels, course, grid_named, sample_ids
-from .probes import curves, denoising_error, measure
+from .planning import Cell, Plan, class_labels, course, filmable, grid_named, sample_ids
+from .probes import curves, denoising_error, measure, measure_until
 from .probes.worst import Worst
+from .records import SETTING
 from .samplers import sample, solver
 from .scoring import to_uint8
-from .trajectories import Course, trace, trajectory_probe
+from .trajectories import Course, film, trace, trajectory_probe, walk
 
 Progress = Callable[[int], None]
 Work = tuple[dict[str, pd.DataFrame], np.ndarray | None]
@@ -46,7 +49,7 @@ def _sample(plan: Plan, cell: Cell, progress: Progress) -> Work:
     assert cell.sampler is not None
     assert cell.steps is not None
     assert cell.grid is not None
-    denoiser = plan.denoisers[cell.model]
+    denoiser = plan.denoiser(cell)
     ids = sample_ids(plan.fingerprint["seeds"])
     labels = class_labels(denoiser, ids)
     samples = sample(
@@ -64,10 +67,9 @@ def _sample(plan: Plan, cell: Cell, progress: Progress) -> Work:
     images = to_uint8(drawn, (-1.0, 1.0))
     outside = drawn.abs() > 1.0
     kept = min(sampling.thumbnails, len(ids)) if len(denoiser.image_shape) == 3 else 0
-    setting: dict[str, Any] = {"model": cell.model, "sampler": cell.sampler, "steps": cell.steps, "grid": cell.grid}
     rows = pd.DataFrame(
         {
-            **setting,
+            **_setting(cell),
             "sample": ids.numpy(),
             "label": -1 if labels is None else labels.numpy(),
             "evaluations": samples.evaluations,
@@ -78,26 +80,46 @@ def _sample(plan: Plan, cell: Cell, progress: Progress) -> Work:
     tables = {"samples": rows}
     thumbnails = images[:kept].permute(0, 2, 3, 1).contiguous().numpy() if kept else None
     if plan.scorer is not None:
-        scores = pd.DataFrame([vars(score) for score in plan.scorer.scores(images)])
-        tables["metrics"] = scores.assign(**setting, evaluations=samples.evaluations)
+        scores = pd.DataFrame([vars(score) for score in plan.scorer.scores(images, _prompts(plan, cell, labels))])
+        tables["metrics"] = scores.assign(**_setting(cell), evaluations=samples.evaluations)
     return tables, thumbnails
+
+
+def _prompts(plan: Plan, cell: Cell, labels: Tensor | None) -> list[str] | None:
+    """What each sample of a text model was made from; None for other models."""
+    if plan.denoisers[cell.model].text is None or labels is None or plan.data.captions is None:
+        return None
+    distinct, _ = numbered(plan.data.captions)
+    return [distinct[label] for label in labels.tolist()]
 
 
 def _trace(plan: Plan, cell: Cell, progress: Progress) -> Work:
     sampling = plan.suite.sampling
     assert sampling is not None
-    ids = sample_ids(plan.fingerprint["seeds"])[: sampling.probe_samples]
+    ids, watched = sample_ids(plan.fingerprint["seeds"]), _course(plan, cell)
     chosen = [trajectory_probe(text) for text in sampling.probes]
-    rows = trace(_course(plan, cell), ids, chosen, batch_size=plan.batch_size, progress=progress)
-    setting: dict[str, Any] = {"model": cell.model, "sampler": cell.sampler, "steps": cell.steps, "grid": cell.grid}
-    return {"steps": rows.assign(**setting)}, None
+    tables, pictures = {}, None
+    if chosen:
+        rows = trace(watched, ids[: sampling.probe_samples], chosen, batch_size=plan.batch_size, progress=progress)
+        tables["steps"] = rows.assign(**_setting(cell))
+    if sampling.film and filmable(watched.denoiser, watched.solver()):
+        before = watched.denoiser.evaluations
+        rows, pictures = film(walk(watched, ids[: sampling.film]))
+        tables["film"] = rows.assign(**_setting(cell))
+        progress(watched.denoiser.evaluations - before)
+    return tables, pictures
+
+
+def _setting(cell: Cell) -> dict[str, Any]:
+    """What tells a cell's rows from another's."""
+    return {name: getattr(cell, name) for name in SETTING}
 
 
 def _course(plan: Plan, cell: Cell) -> Course:
     assert cell.sampler is not None
     assert cell.steps is not None
     assert cell.grid is not None
-    denoiser, data = plan.denoisers[cell.model], plan.subjects[cell.model].data
+    denoiser, data = plan.denoiser(cell), plan.subjects[cell.model].data
     return course(denoiser, cell.sampler, cell.steps, cell.grid, plan.suite.seed, data)
 
 

@@ -22,7 +22,7 @@ from .companions import encode_text
 from .denoiser import Cond, Denoiser
 from .levels import Level, broadcast
 
-__all__ = ["Guidance", "GuidedDenoiser", "captioned", "encode_text", "guided", "numbered"]
+__all__ = ["Guidance", "GuidedDenoiser", "captioned", "encode_text", "guided", "numbered", "steered"]
 
 Null = Mapping[str, Any]
 """What stands for "no condition": a number or one row per entry, such as {"class_labels": 10}."""
@@ -79,6 +79,21 @@ def guided(denoiser: Denoiser, guidance: Guidance) -> Denoiser:
     made.__class__ = GuidedDenoiser
     assert isinstance(made, GuidedDenoiser)
     made.guidance, made.evaluations = guidance, 0
+    return made
+
+
+def steered(denoiser: Denoiser, scale: float, interval: tuple[float, float] = (0.0, math.inf)) -> Denoiser:
+    """A guided denoiser at another scale and within another interval of sigmas, with the same null.
+
+    Raises ConfigError for one that has no guidance, or whose network guides by itself.
+    """
+    if not isinstance(denoiser, GuidedDenoiser):
+        raise ConfigError(
+            f"guidance: expected a model that is told what stands for no condition, such as "
+            f"guidance = {{scale = 1.0, null = {{class_labels = 10}}}}, got {denoiser.traits.spec} without"
+        )
+    made = copy.copy(denoiser)
+    made.guidance, made.evaluations = replace(denoiser.guidance, scale=scale, interval=interval), 0
     return made
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import platform
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -16,19 +18,19 @@ from torch import Tensor
 
 from ..errors import ConfigError, DataError
 from . import noise as noise_module
-from .conditioning import captioned
+from .conditioning import GuidedDenoiser, captioned, steered
 from .data import METADATA, DataSet, load_data, seen_by
 from .denoiser import Cond, Denoiser
 from .identity import identity
 from .levels import log_snr_levels
 from .models import load_model
 from .noise import Noise
-from .probes import DEFAULT, Probe, Subject, cost, probe
+from .probes import SETS, Probe, Subject, cost, probe
 from .records import Kind
-from .samplers import GRIDS, Grid, solver
+from .samplers import GRIDS, Grid, Solver, solver
 from .samplers.grids import finite_range
 from .scoring import Scorer
-from .suite import Sampling, Suite, seed_range
+from .suite import GuidanceAt, Sampling, Suite, seed_range
 from .trajectories import Course, trajectory_probe
 from .trajectories import cost as trajectory_cost
 
@@ -49,6 +51,8 @@ class Cell:
     sampler: str | None = None
     steps: int | None = None
     grid: str | None = None
+    guidance: str = ""
+    """Name of the suite's setting; empty for the model as it was declared."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ class Plan:
     environment: dict[str, str]
     scorer: Scorer | None
     probes: dict[str, list[Probe]]
-    """Beyond the denoising error, by model: "default" leaves out those that a model or its data have no use for."""
+    """Beyond the denoising error, by model: a set leaves out those that a model or its data have no use for."""
     subjects: dict[str, Subject]
     """What the probes ask, by model, with the data as it sees them; empty where nothing is probed."""
     batch_size: int = 1024
@@ -75,10 +79,6 @@ class Plan:
     def evaluations(self) -> int:
         return sum(cell.evaluations for cell in self.cells)
 
-
-def prepare(
-    suite: Suite,
-    folder: Path,
     def adaptive(self, cell: Cell) -> bool:
         """Whether what a cell takes is known only when it is done."""
         return cell.kind == "probe" and self.suite.probes is not None and self.suite.probes.target is not None
@@ -91,6 +91,10 @@ def prepare(
         setting = next(setting for setting in sampling.guidance if setting.name == cell.guidance)
         return steered(denoiser, setting.scale, setting.interval)
 
+
+def prepare(
+    suite: Suite,
+    folder: Path,
     *,
     device: torch.device | str = "cpu",
     limit: int | None = None,
@@ -120,6 +124,10 @@ def prepare(
     probes = {name: _probes(suite, subject) for name, subject in subjects.items()}
     sampling = suite.sampling
     scorer = Scorer(sampling.features, sampling.metrics, data, device) if sampling and sampling.metrics else None
+    if scorer is not None and scorer.prompted:
+        for name, denoiser in denoisers.items():
+            if denoiser.text is None:
+                raise ConfigError(f"{scorer.prompted[0]} compares samples with their prompts: model {name!r} takes no text")
     fingerprint = {
         "noise": noise_module.FINGERPRINT,
         "seed": str(suite.seed),
@@ -179,43 +187,74 @@ def _cells(
             title = f"{name} · denoising error{also} at {len(sigmas)} levels"
             settings = [common, title, suite.probes.use, suite.probes.worst, train.digest if train else ""]
             count = cost(probes[name], len(sigmas), suite.probes.draws, len(data.images))
-            cells.append(Cell("probe", name, title, _hash(settings)[:16], count))
-        if suite.sampling is None:
-            continue
-        samples = len(sample_ids(_seeds(suite.sampling, limit)))
             target = suite.probes.target
             if target is not None:
                 whole = len(sigmas) * suite.probes.draws * len(data.images)
                 count += target.most(len(sigmas), len(data.images)) - whole
                 title += f", to {target.precision:.2g} of the error"
                 settings += [target.precision, target.draws, target.budget]
-        for sampler in suite.sampling.samplers:
-            grids = [NATIVE] if solver(sampler).own_clock else suite.sampling.grids
-            for steps in suite.sampling.steps:
-                for grid in grids:
-                    title = f"{name} · {sampler}, {steps} steps" + (f", {grid}" if len(grids) > 1 else "")
-                    per_sample = _evaluations_per_sample(title, denoiser, sampler, steps, grid)
-                    settings = [common, sampler, steps, grid, suite.sampling.metrics, suite.sampling.thumbnails]
-                    cells.append(
-                        Cell("sample", name, title, _hash(settings)[:16], per_sample * samples, sampler, steps, grid)
-                    )
-                    if suite.sampling.probes:
-                        walked = course(denoiser, sampler, steps, grid, suite.seed, subjects[name].data)
-                        each = _evaluations_per_walk(title, walked, suite.sampling.probes)
-                        count = min(samples, suite.sampling.probe_samples)
-                        settings = [common, sampler, steps, grid, suite.sampling.probes, count]
-                        key = _hash(settings)[:16]
-                        cells.append(
-                            Cell("trajectory", name, f"{title}, step by step", key, each * count, sampler, steps, grid)
-                        )
+            cells.append(Cell("probe", name, title, _hash(settings)[:16], count))
+        if suite.sampling is None:
+            continue
+        cells += _sampling_cells(suite, name, denoiser, subjects, [common], limit)
     return cells
+
+
+def _sampling_cells(
+    suite: Suite, name: str, own: Denoiser, subjects: dict[str, Subject], common: list[Any], limit: int | None
+) -> list[Cell]:
+    """Every sampler x steps x grid x guidance of one model, each followed by a look at its steps if there is one."""
+    sampling = suite.sampling
+    assert sampling is not None
+    samples = len(sample_ids(_seeds(sampling, limit)))
+    watched = min(samples, sampling.probe_samples)
+    guidances = _guidances(name, own, sampling)
+    cells = []
+    for sampler, steps in itertools.product(sampling.samplers, sampling.steps):
+        grids = [NATIVE] if solver(sampler).own_clock else sampling.grids
+        for grid, guidance in itertools.product(grids, guidances):
+            title = f"{name} · {sampler}, {steps} steps" + (f", {grid}" if len(grids) > 1 else "")
+            title += f", guidance {guidance.name}" if guidance else ""
+            denoiser = steered(own, guidance.scale, guidance.interval) if guidance else own
+            per_sample = _evaluations_per_sample(title, denoiser, sampler, steps, grid)
+            setting = (sampler, steps, grid, guidance.name if guidance else "")
+            # a setting without guidance keeps the key it had before there was such an axis
+            what = [*common, sampler, steps, grid, *([guidance.name] if guidance else [])]
+            key = _hash([*what, sampling.metrics, sampling.thumbnails])[:16]
+            cells.append(Cell("sample", name, title, key, per_sample * samples, *setting))
+            shot = min(samples, sampling.film) if filmable(denoiser, solver(sampler)) else 0
+            if not (sampling.probes or shot):
+                continue
+            walked = course(denoiser, sampler, steps, grid, suite.seed, subjects[name].data)
+            each = _evaluations_per_walk(title, walked, sampling.probes) if sampling.probes else 0
+            count = each * watched + shot * (per_sample + steps)
+            key = _hash([*what, sampling.probes, watched, *([shot] if shot else [])])[:16]
+            cells.append(Cell("trajectory", name, f"{title}, step by step", key, count, *setting))
+    return cells
+
+
+def filmable(denoiser: Denoiser, method: Solver) -> bool:
+    """Whether there are pictures of scaled states to keep."""
+    return len(denoiser.image_shape) == 3 and not method.own_clock
+
+
+def _guidances(name: str, denoiser: Denoiser, sampling: Sampling) -> Sequence[GuidanceAt | None]:
+    """The suite's settings; a model that is conditioned on nothing is sampled once, as it is."""
+    if not sampling.guidance or (denoiser.traits.classes is None and not isinstance(denoiser, GuidedDenoiser)):
+        return [None]
+    try:
+        steered(denoiser, 1.0)
+    except ConfigError as error:
+        raise ConfigError(f"sampling.guidance: model {name!r}: {error}") from error
+    return sampling.guidance
 
 
 def _subjects(
     suite: Suite, denoisers: dict[str, Denoiser], data: DataSet, sigmas: Tensor, train: DataSet | None
 ) -> dict[str, Subject]:
     """What the probes ask each model about: the data as it sees them."""
-    if suite.probes is None and not (suite.sampling and suite.sampling.probes):
+    sampling = suite.sampling
+    if suite.probes is None and not (sampling and (sampling.probes or sampling.film)):
         return {}
     return {
         name: Subject(
@@ -230,15 +269,15 @@ def _subjects(
 
 
 def _probes(suite: Suite, subject: Subject) -> list[Probe]:
-    """The probes that are named; those of "default" only where they apply."""
+    """The probes that are named; those of a set only where they apply."""
     if suite.probes is None:
         return []
-    chosen = [probe(text) for text in suite.probes.use if text != "default"]
+    chosen = [probe(text) for text in suite.probes.use if text not in SETS]
     for one in chosen:
         one.check(subject)
+    sets = dict.fromkeys(name for text in suite.probes.use for name in SETS.get(text, ()))
     named = {one.name for one in chosen}
-    if "default" in suite.probes.use:
-        chosen += [one for one in map(probe, DEFAULT) if one.name not in named and _applies(one, subject)]
+    chosen += [one for one in map(probe, sets) if one.name not in named and _applies(one, subject)]
     return chosen
 
 
@@ -258,9 +297,19 @@ def _evaluations_per_sample(title: str, denoiser: Denoiser, sampler: str, steps:
     """How often the network is asked for one sample; also finds out early that a sampler can't do these steps."""
     method = solver(sampler)
     try:
-        return method.evaluations(method.levels(denoiser, grid_named(grid), steps))
+        sigmas = method.levels(denoiser, grid_named(grid), steps)
+        return round(method.evaluations(sigmas) * _asked_twice(denoiser, sigmas))
     except ConfigError as error:
         raise ConfigError(f"{title}: {error}") from error
+
+
+def _asked_twice(denoiser: Denoiser, sigmas: Tensor) -> float:
+    """Network evaluations in a step's evaluation, on average: guidance takes two where it acts."""
+    if not isinstance(denoiser, GuidedDenoiser) or denoiser.guidance.scale == 1.0:
+        return 1.0
+    low, high = denoiser.guidance.interval
+    inside = float(((sigmas[:-1] >= low) & (sigmas[:-1] <= high)).double().mean())
+    return 1.0 if denoiser.guidance.scale == 0.0 and inside == 1.0 else 1.0 + inside
 
 
 def _evaluations_per_walk(title: str, walked: Course, names: list[str]) -> int:
@@ -288,6 +337,8 @@ def _levels(suite: Suite, denoisers: dict[str, Denoiser], images: int) -> Tensor
             denoiser.level(sigmas)
         except ConfigError as error:
             raise ConfigError(f"probes: model {name!r} can't be asked at these levels: {error}") from error
+    if settings.target is not None:
+        settings.target.check(len(sigmas), images)
     return sigmas
 
 
@@ -333,13 +384,18 @@ def describe_environment(device: torch.device) -> dict[str, str]:
 
 def _checked_device(device: torch.device | str) -> torch.device:
     try:
-    if settings.target is not None:
-        settings.target.check(len(sigmas), images)
         checked = torch.device(device)
         torch.empty(0, device=checked)
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(f"device: expected one this torch can use, such as cpu, got {device!r}: {error}") from error
     return checked
+
+
+def _draws(suite: Suite) -> str:
+    """Noise draws of each image; adaptive passes to any precision share theirs, in one order."""
+    if suite.probes is None:
+        return "0"
+    return str(suite.probes.draws) if suite.probes.target is None else "adaptive"
 
 
 def _seeds(sampling: Sampling, limit: int | None) -> str:
@@ -358,10 +414,3 @@ def _least(*limits: int | None) -> int | None:
 
 def _hash(content: Any) -> str:
     return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).hexdigest()
-def _draws(suite: Suite) -> str:
-    """Noise draws of each image; adaptive passes to any precision share theirs, in one order."""
-    if suite.probes is None:
-        return "0"
-    return str(suite.probes.draws) if suite.probes.target is None else "adaptive"
-
-

@@ -53,7 +53,7 @@ TABLES: dict[str, tuple[str, ...]] = {
 - steps: one quantity of one trajectory probe over one interval of a sampler's grid, from `sigma` to `sigma_next`, or
   over the whole walk (index -1, no sigmas); otherwise as in `curves`, with intervals over samples
 - metrics: one number about the samples of one setting
-- film: one picture of one sample on its way: its `state` or `prediction` before interval `index` of the grid, at `sigma`
+- film: one picture of one sample on its way: its `state` or `prediction` at `sigma`, before interval `index`
 
 A setting is a model, sampler, step count, grid and guidance. `guidance` is empty for the model as it was declared, else
 the suite's: "2", or "2 at 0.3-5".

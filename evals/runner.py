@@ -136,6 +136,7 @@ def _cell_record(cell: Cell, seconds: float, error: str | None = None) -> CellRe
         sampler=cell.sampler,
         steps=cell.steps,
         grid=cell.grid,
+        guidance=cell.guidance,
         error=error,
     )
 

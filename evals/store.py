@@ -30,7 +30,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from ..errors import ConfigError, StoreError
-from .records import PICTURES, SCHEMA_VERSION, TABLES, CellRecord, RunRecord
+from .records import ADDED, PICTURES, SCHEMA_VERSION, SETTING, TABLES, CellRecord, Kind, RunRecord
 
 PARTIAL = ".partial"
 _SHEET_COLUMNS = 16
@@ -96,26 +96,36 @@ class Run:
         if not parts:
             return pd.DataFrame(columns=list(TABLES[name]))
         table = pd.concat(parts, ignore_index=True)
+        for column, value in ADDED.items():
+            if column in TABLES[name] and column not in table:
+                table[column] = value
         return table if self._models is None else table[table["model"].isin(self._models)].reset_index(drop=True)
 
-    def images(self, model: str, sampler: str, steps: int, grid: str) -> dict[int, np.ndarray]:
+    def images(self, model: str, sampler: str, steps: int, grid: str, guidance: str = "") -> dict[int, np.ndarray]:
         """Thumbnails of one sampling cell: sample id -> `(H, W, C)` uint8."""
-        rows = self.table("samples")
-        rows = rows[
-            (rows["model"] == model) & (rows["sampler"] == sampler) & (rows["steps"] == steps) & (rows["grid"] == grid)
-        ]
-        cell = next(
-            (c for c in self.record.cells if (c.model, c.sampler, c.steps, c.grid) == (model, sampler, steps, grid)),
-            None,
-        )
+        setting = (model, sampler, steps, grid, guidance)
+        rows = _of(self.table("samples"), setting)
         kept = rows[rows["tile"] >= 0]
-        if cell is None or kept.empty:
-            return {}
-        shape = self._image_size(model)
-        return {
-            int(sample): tile
-            for sample, tile in zip(kept["sample"], _tiles(self._sheet(cell.key), shape, kept["tile"]), strict=True)
-        }
+        shown = self._pictures("sample", setting, kept["tile"])
+        return dict(zip(kept["sample"].astype(int), shown, strict=True)) if shown else {}
+
+    def film(
+        self, model: str, sampler: str, steps: int, grid: str, guidance: str = ""
+    ) -> dict[tuple[int, int, str], np.ndarray]:
+        """The pictures of table `film`: (sample id, index, "state" or "prediction") -> `(H, W, C)` uint8."""
+        setting = (model, sampler, steps, grid, guidance)
+        rows = _of(self.table("film"), setting)
+        keys = zip(rows["sample"].astype(int), rows["index"].astype(int), rows["picture"], strict=True)
+        shown = self._pictures("trajectory", setting, rows["tile"])
+        return dict(zip(keys, shown, strict=True)) if shown else {}
+
+    def _pictures(self, kind: Kind, setting: tuple[object, ...], tiles: pd.Series) -> list[np.ndarray]:
+        """Tiles, by number, of the sheet of the cell of a setting; none where there is no such cell."""
+        cells = (c for c in self.record.cells if c.kind == kind and _setting(c) == setting)
+        cell = next(cells, None)
+        if cell is None or tiles.empty:
+            return []
+        return list(_tiles(self._sheet(cell.key), self._image_size(str(setting[0])), tiles))
 
     def worst(self, model: str) -> dict[int, np.ndarray]:
         """The pictures of table `worst`: tile number -> `(H, W, C)` uint8, four in a row for each entry."""
@@ -282,6 +292,16 @@ class Writer:
             (folder / "run.json").write_text(record.model_dump_json(indent=1))
         shutil.rmtree(self.partial)
         return Run(self.final)
+
+
+def _setting(cell: CellRecord) -> tuple[object, ...]:
+    return tuple(getattr(cell, name) for name in SETTING)
+
+
+def _of(table: pd.DataFrame, setting: tuple[object, ...]) -> pd.DataFrame:
+    """The rows of a setting."""
+    same = [table[name] == value for name, value in zip(SETTING, setting, strict=True)]
+    return table[np.logical_and.reduce(same)] if len(table) else table
 
 
 def save_sheet(tiles: np.ndarray, path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 from collections.abc import Callable, Sequence
@@ -43,7 +44,7 @@ def _checked_trajectory_probe(text: str) -> str:
 
 
 def _checked_probe(text: str) -> str:
-    if text != "default":
+    if text not in SETS:
         probe(text)
     return text
 
@@ -109,7 +110,7 @@ class Probes(_Strict):
     """None: the range that all models of the suite share."""
     sigma_max: Annotated[float, Field(gt=0)] | None = None
     use: Annotated[list[ProbeName], AfterValidator(_distinct)] = []
-    """Further probes, such as "calibration" or "sure(directions=4)"; "default" stands for those that cost little."""
+    """Further probes, such as "calibration" or "sure(directions=4)"; "default" and "thorough" stand for several."""
     worst: Annotated[int, Field(ge=0, le=64)] = 4
     """Images kept per level, those with the largest errors."""
 
@@ -117,10 +118,9 @@ class Probes(_Strict):
     def _ordered(self) -> Probes:
         if self.sigma_min and self.sigma_max and self.sigma_min >= self.sigma_max:
             raise ValueError(f"expected sigma_min < sigma_max, got {self.sigma_min} and {self.sigma_max}")
-        return self
         if self.budget is not None and self.precision is None:
             raise ValueError(f"expected a precision beside the budget of {self.budget}")
-
+        return self
 
     @property
     def target(self) -> Target | None:
@@ -159,12 +159,16 @@ def _distinct_names(settings: list[GuidanceAt]) -> list[GuidanceAt]:
     _distinct([setting.name for setting in settings])
     return settings
 
+
 class Sampling(_Strict):
-    """Every model x sampler x step count x grid makes samples from the same seeds."""
+    """Every model x sampler x step count x grid x guidance makes samples from the same seeds."""
 
     samplers: Annotated[list[Sampler], Field(min_length=1), AfterValidator(_distinct)]
     steps: Annotated[list[Count], Field(min_length=1), AfterValidator(_distinct)]
     grids: Annotated[list[GridName], Field(min_length=1), AfterValidator(_distinct)] = ["karras"]
+    guidance: Annotated[list[GuidanceAt], AfterValidator(_distinct_names)] = []
+    """Scales, or {scale = 2.0, interval = [0.3, 5.0]}, at which models with guidance are sampled instead of their own;
+    a model without conditioning is sampled as it is."""
     seeds: Seeds = "0-255"
     """Sample ids, first and last; each sample's noise depends on its id and the run's seed alone."""
     thumbnails: Annotated[int, Field(ge=0, le=512)] = 64
@@ -173,6 +177,8 @@ class Sampling(_Strict):
     """Trajectory probes, such as "straightness", of every cell's sampler."""
     probe_samples: Annotated[int, Field(ge=2)] = 64
     """Samples whose steps the trajectory probes look at, the first ids."""
+    film: Annotated[int, Field(ge=0, le=64)] = 0
+    """Samples whose state and prediction are kept as images at every step, the first ids."""
     metrics: Annotated[list[MetricName], AfterValidator(_distinct)] = ["frechet_distance"]
     features: FeatureName = "inception"
     """The network whose features the metrics compare."""
@@ -205,14 +211,6 @@ class Suite(_Strict):
             raise ValueError("expected [probes] or [sampling]: there is nothing to run")
         if self.sampling and self.sampling.metrics and len(seed_range(self.sampling.seeds)) < 2:
             raise ValueError(f"sampling.seeds: metrics need at least two samples, got {self.sampling.seeds!r}")
-        prompted = [
-            name for name in (self.sampling.metrics if self.sampling else []) if METRICS[name].prefix is not None
-        ]
-        if prompted:
-            raise ValueError(
-                f"sampling.metrics: {prompted[0]} needs a prompt for each sample, and a suite samples without prompts; "
-                "save the images and use `sigmascope metrics IMAGES --prompts FILE`"
-            )
         return self
 
     def choose(self, choices: Sequence[str]) -> Suite:

@@ -1,6 +1,7 @@
 """Diagnostics of samplers: what happens between noise and data, one probe a file, all fed by one walk."""
 
-from . import straightness
+from . import churn_sweep, exposure, guidance_sweep, prefix, straightness
+from .film import film
 from .probe import TRAJECTORY_PROBES, WHOLE, Observed, TrajectoryProbe, cost, trace, trajectory_probe
 from .walk import Course, Walk, descend, walk
 
@@ -11,8 +12,13 @@ __all__ = [
     "Observed",
     "TrajectoryProbe",
     "Walk",
+    "churn_sweep",
     "cost",
     "descend",
+    "exposure",
+    "film",
+    "guidance_sweep",
+    "prefix",
     "straightness",
     "trace",
     "trajectory_probe",

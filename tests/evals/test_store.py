@@ -95,10 +95,11 @@ def test_a_run_of_every_released_schema_is_read() -> None:
     assert {name: run.table(name).shape for name in TABLES} == {
         "levels": (8, 10),
         "evaluations": (48, 7),
-        "samples": (24, 9),
-        "metrics": (0, 12),
+        "samples": (24, 10),
+        "metrics": (0, 13),
         "curves": (0, 13),
-        "steps": (0, 17),
+        "steps": (0, 18),
+        "film": (0, 10),
         "worst": (0, 9),
     }
     assert run.images("toy", "heun", 3, "karras")[2].shape == (4, 4, 3)
