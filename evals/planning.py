@@ -127,7 +127,7 @@ def prepare(
     if scorer is not None and scorer.prompted:
         for name, denoiser in denoisers.items():
             if denoiser.text is None:
-                raise ConfigError(f"{scorer.prompted[0]} compares samples with their prompts: model {name!r} takes no text")
+                raise ConfigError(f"{scorer.prompted[0]}: expected models of text, and {name!r} takes none")
     fingerprint = {
         "noise": noise_module.FINGERPRINT,
         "seed": str(suite.seed),

@@ -5,11 +5,15 @@ Scorer, made once per run, keeps the reference's features; scores(images) is one
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from ..errors import DataError
 from ..metrics.features import FeatureNetwork, load_features
+from ..metrics.features.vit import embed_prompts
 from ..metrics.one_pass import FeatureSet, Need, collect
 from ..metrics.protocols import PROTOCOLS, fingerprint
 from ..metrics.scores import METRICS, Question, Score
@@ -26,7 +30,7 @@ class Scorer:
     """
 
     def __init__(self, features: str, metrics: list[str], data: DataSet, device: torch.device, batch: int = 64) -> None:
-        self.metrics, self.batch, self.device = [METRICS[name] for name in metrics], batch, device
+        self.names, self.metrics, self.batch, self.device = metrics, [METRICS[name] for name in metrics], batch, device
         self.protocol = PROTOCOLS["sigmascope"]
         if data.images.ndim != 4:
             raise DataError(f"metrics: expected images (N, C, H, W), got {tuple(data.images.shape)}")
@@ -39,13 +43,23 @@ class Scorer:
             networks=[network.fingerprint for network in self.networks.values()], reference=data.digest
         )
 
-    def scores(self, images: Tensor) -> list[Score]:
-        """Every metric of uint8 images `(N, C, H, W)`."""
+    @property
+    def prompted(self) -> list[str]:
+        """Those of the metrics that compare each image with its prompt."""
+        return [name for name in self.names if METRICS[name].prefix is not None]
+
+    def scores(self, images: Tensor, prompts: Sequence[str] | None = None) -> list[Score]:
+        """Every metric of uint8 images `(N, C, H, W)`; `prompts` are what each was made from, where one needs them."""
         found = self._collect(images, reference=False)
+        asked = hashlib.sha256("\0".join(prompts or ()).encode()).hexdigest()[:16]
         answers = []
         for metric in self.metrics:
             name = metric.network or self.default
-            question = Question(found[name], self.reference.get(name), self.networks[name], self.protocol, self.digest)
+            network, texts = self.networks[name], None
+            if metric.prefix is not None:
+                texts = embed_prompts(network, [f"{metric.prefix}{prompt}" for prompt in prompts or ()])
+            reference = self.reference.get(name)
+            question = Question(found[name], reference, network, self.protocol, self.digest, texts, asked)
             answers += metric.score(question)
         return answers
 

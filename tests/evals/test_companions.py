@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import diffusers
@@ -17,6 +18,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from sigmascope import cli
 from sigmascope.errors import ConfigError, DataError, LoadError, ModelError
+from sigmascope.evals.cells import work
 from sigmascope.evals.companions import Autoencoder, TextEncoder, as_autoencoder
 from sigmascope.evals.conditioning import Guidance, captioned, guided, numbered
 from sigmascope.evals.data import DataSet, load_data, seen_by
@@ -515,3 +517,57 @@ def test_a_text_encoder_is_known_by_its_files(pipeline: diffusers.StableDiffusio
     one, again = (load_text_encoder(pipeline.folder).fingerprint for _ in range(2))
     assert one == again != ""
     assert TextEncoder(lambda: fake_text([])).rows(["a", "to"])["words"].flatten().tolist() == [1.0, 2.0]
+
+
+def test_a_score_of_prompts_is_given_each_samples_own(
+    tmp_path: Path, pipeline: diffusers.StableDiffusionPipeline
+) -> None:
+    """A metric that compares images with prompts hears of the caption that each sample was made from."""
+    captioned_folder(tmp_path)
+    suite = tmp_path / "suite.toml"
+    suite.write_text(SUITE.replace("PIPELINE", str(pipeline.folder)))
+    heard: list[Sequence[str] | None] = []
+
+    class Ears:
+        fingerprint = ""
+
+        def scores(self, images: Tensor, prompts: Sequence[str] | None) -> list[object]:
+            heard.append(prompts)
+            return []
+
+    plan = replace(prepare(read_suite(suite), tmp_path), scorer=Ears())
+    cell = next(cell for cell in plan.cells if cell.kind == "sample")
+    tables, _ = work(plan, cell, lambda evaluations: None)
+    distinct = list(dict.fromkeys(CAPTIONS))
+    assert heard == [[distinct[label] for label in tables["samples"]["label"]]]
+    assert len(set(heard[0] or ())) == len(distinct)
+
+
+def test_a_score_of_prompts_is_refused_for_a_model_without_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Prompted:
+        fingerprint, prompted = "", ["clip_score"]
+
+        def __init__(self, *_: object) -> None: ...
+
+    monkeypatch.setattr("sigmascope.evals.planning.Scorer", Prompted)
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    text = SUITE.split("[data]")[0] + TEXTLESS
+    (tmp_path / "suite.toml").write_text(text)
+    with pytest.raises(ConfigError, match=r"clip_score: expected models of text, and 'toy' takes none"):
+        prepare(read_suite(tmp_path / "suite.toml"), tmp_path)
+
+
+TEXTLESS = """
+[data]
+source = "python:toy:data"
+[[models]]
+name = "toy"
+spec = "python:toy:toy"
+[sampling]
+samplers = ["euler"]
+steps = [2]
+seeds = "0-3"
+metrics = ["clip_score"]
+"""

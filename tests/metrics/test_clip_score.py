@@ -13,6 +13,8 @@ import torch
 import torchmetrics.functional.multimodal as theirs
 from PIL import Image
 from sigmascope.errors import ConfigError, DataError, IncomparableError, LoadError
+from sigmascope.evals.data import DataSet
+from sigmascope.evals.scoring import Scorer
 from sigmascope.metrics.evaluate import evaluate
 from sigmascope.metrics.features import FeatureOptions, load_features
 from sigmascope.metrics.features.vit import embed_prompts
@@ -221,3 +223,18 @@ def test_names_need_named_images(tmp_path: Path) -> None:
     prompts = read_prompts(tmp_path / "p.jsonl")
     with pytest.raises(DataError, match="expected images with file names"):
         prompts.of(replace(NAMED, names=None))
+
+
+@pytest.mark.usefixtures("at_hand")
+def test_a_runs_samples_are_scored_as_files_are() -> None:
+    """The scorer of a suite, given each sample's caption, says what `evaluate` says."""
+    images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (8, 3, 5, 7), dtype=np.uint8))
+    images = images.repeat_interleave(8, 2).repeat_interleave(8, 3)
+    data = DataSet(images.float() / 127.5 - 1, None, "patches")
+    scorer = Scorer("inception", ["clip_score"], data, torch.device("cpu"))
+    assert scorer.prompted == ["clip_score"]
+    (ours,) = scorer.scores(images, PROMPTS)
+    assert ours == scored("clip_score", images=open_images(images))
+    (turned,) = scorer.scores(images, PROMPTS[1:] + PROMPTS[:1])
+    assert turned.value != ours.value
+    assert turned.fingerprint != ours.fingerprint
