@@ -154,6 +154,14 @@ def test_graphs_need_no_source(tmp_path: Path) -> None:
     assert torch.allclose(answer(f"exported:{tmp_path}/n.pt2", exported, batch=64), expected())
 
 
+def test_a_graph_of_any_batch_size(tmp_path: Path) -> None:
+    """torch.export writes the batch size as a formula, Symbol('s0', positive=True, integer=True), and guards on it."""
+    rows = {0: torch.export.Dim("rows", min=2, max=64)}
+    program = torch.export.export(Net().eval(), (torch.zeros(4, 2), torch.zeros(4)), dynamic_shapes=(rows, rows))
+    torch.export.save(program, tmp_path / "n.pt2")
+    assert torch.allclose(answer(f"exported:{tmp_path}/n.pt2", Recipe(DECLARED)), expected())
+
+
 def test_a_pickle_is_read_on_demand_only_and_recorded(tmp_path: Path) -> None:
     torch.save(nn.Identity(), tmp_path / "n.pkl")
     recipe = Recipe(Declaration(call="(x)").over(DECLARED))

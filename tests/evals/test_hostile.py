@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from sigmascope.errors import LoadError
 from sigmascope.evals.declaration import Declaration
 from sigmascope.evals.loading import Recipe, load
+from sigmascope.evals.loading.programs import refuse_code
 from torch import nn
 
 RECIPE = Recipe(Declaration("edm", "x0", (2,), call="(x)"), factory="torch.nn:Identity")
@@ -115,3 +118,80 @@ def test_an_exported_program_with_a_pickle_in_it(tmp_path: Path, trace: Path) ->
         with pytest.raises(LoadError):
             load(f"exported:{tmp_path}/bad.pt2", recipe=RECIPE)
         assert not trace.exists()
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The entries of an archive whose batch size is a formula."""
+    path = tmp_path_factory.mktemp("program") / "n.pt2"
+    rows = {0: torch.export.Dim("rows", min=2, max=8)}
+    exported = torch.export.export(nn.Linear(2, 2).eval(), (torch.zeros(4, 2),), dynamic_shapes=(rows,))
+    torch.export.save(exported, path)
+    refuse_code(path, "good")
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def _formula(graph: Any, text: str) -> None:
+    (size,) = {part["expr_str"] for part in _parts(graph) if "expr_str" in part}
+    for part in _parts(graph):
+        if part.get("expr_str") == size:
+            part["expr_str"] = text
+
+
+def _guard(graph: Any, text: str) -> None:
+    graph["guards_code"] = [text]
+
+
+def _keyword(graph: Any, text: str) -> None:
+    graph["graph_module"]["graph"]["nodes"][0]["inputs"][0]["name"] = text
+
+
+def _parts(content: Any) -> list[dict[str, Any]]:
+    if isinstance(content, dict):
+        return [content, *(part for value in content.values() for part in _parts(value))]
+    return [part for value in content for part in _parts(value)] if isinstance(content, list) else []
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (_formula, "exec(PATH)"),  # each but the last two runs when torch opens or calls it: sympy and exec evaluate
+        (_formula, "[exec][0](PATH)"),
+        (_formula, "().__class__"),
+        (_guard, "torch.os.mkdir(PATH) != 0"),
+        (_guard, "L['input'].size()[0] == exec(PATH)"),
+        (_keyword, "input=__import__('os').mkdir(PATH), weight"),
+        (_formula, "9**9**9**9"),
+        (_formula, "Pow(Pow(Symbol('s0'), Integer(16)), Integer(16))"),
+    ],
+)
+def test_an_exported_program_with_code_in_its_graph(
+    program: dict[str, bytes], tmp_path: Path, trace: Path, change: Any, code: str
+) -> None:
+    source = f"__import__('os').mkdir({str(trace)!r})" if "exec" in code else str(trace)
+    code = code.replace("PATH", "+".join(f"chr({ord(letter)})" for letter in source))
+    name = next(name for name in program if name.endswith("models/model.json"))
+    graph = json.loads(program[name])
+    change(graph, code)
+    _archive(tmp_path / "bad.pt2", {**program, name: json.dumps(graph).encode()})
+    with pytest.raises(LoadError, match="nothing was run"):
+        load(f"exported:{tmp_path}/bad.pt2", recipe=RECIPE)
+    assert not trace.exists()
+
+
+def test_an_exported_program_with_a_library_or_entries_that_hide_others(
+    program: dict[str, bytes], tmp_path: Path
+) -> None:
+    root = next(iter(program)).partition("/")[0]
+    weight = next(name for name in program if name.endswith("weights/weight_0"))
+    for extra in (f"{root}/data/aotinductor/model/x.so", weight.replace("weight_0", "Weight_0"), "other/version"):
+        _archive(tmp_path / "bad.pt2", {**program, extra: b"\x7fELF"})
+        with pytest.raises(LoadError, match=r"nothing was run|than were checked"):
+            load(f"exported:{tmp_path}/bad.pt2", recipe=RECIPE)
+
+
+def _archive(path: Path, content: dict[str, bytes]) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, value in content.items():
+            archive.writestr(name, value)
