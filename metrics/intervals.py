@@ -82,6 +82,7 @@ class PairedRatio:
     lower: one-sided lower bound of the log ratio, all columns at once; the FAIL side of `verdict`.
     upper: one-sided upper bound of the log ratio, each column alone; the PASS side of `verdict`.
     influence (n, k): psi of the log ratio.
+    error: standard error of the log ratio.
     """
 
     ratio: Floats
@@ -92,6 +93,7 @@ class PairedRatio:
     lower: Floats
     upper: Floats
     influence: Floats
+    error: Floats
 
 
 def cluster_means(values: ArrayLike, clusters: ArrayLike) -> Floats:
@@ -143,7 +145,12 @@ def jackknife(statistic: Callable[..., Any], table: ArrayLike) -> Influence:
 
 
 def paired_log_ratio(
-    baseline: ArrayLike, candidate: ArrayLike, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
+    baseline: ArrayLike,
+    candidate: ArrayLike,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+    families: float = 1,
 ) -> PairedRatio:
     """Ratio of the means of two tables (n, k) of non-negative errors: the same images under the same noise, row by row.
 
@@ -151,6 +158,8 @@ def paired_log_ratio(
     quantiles are Student's t at n - 1. Those over columns are of the largest Gaussian multiplier sum of psi/sd
     (Chernozhukov, Chetverikov & Kato 2013), divided by a common chi so that one column gives Student's t again.
     Equal columns give a ratio of exactly 1 and an interval of width 0, also when they are all zero.
+
+    families: how many such tables share alpha = 1 - confidence on the FAIL side: `lower` is at alpha / families.
 
     NaN in both tables: this image was not asked at this level. Then n is each column's own, and chi that of the least.
 
@@ -171,9 +180,10 @@ def paired_log_ratio(
     error = psi.std(axis=0, ddof=1, where=asked) / np.sqrt(n)
 
     largest, largest_size = _maxima(psi, asked, resamples, seed)
+    share = tail / families
     one, two = stats.t.ppf(1 - tail, n - 1), stats.t.ppf(1 - tail / 2, n - 1)
     # The exact quantile over columns is never below one column's: the maximum keeps Monte Carlo noise from saying so.
-    one_band = np.maximum(one, np.quantile(largest, 1 - tail))
+    one_band = np.maximum(stats.t.ppf(1 - share, n - 1), np.quantile(largest, 1 - share))
     two_band = np.maximum(two, np.quantile(largest_size, 1 - tail))
     log = np.log(ratio)
     return PairedRatio(
@@ -185,6 +195,7 @@ def paired_log_ratio(
         lower=log - one_band * error,
         upper=log + one * error,
         influence=np.where(asked, psi, np.nan),
+        error=error,
     )
 
 

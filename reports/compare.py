@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from .tables import Tables, better, each
 if TYPE_CHECKING:
     from ..evals.store import Run
 
-CELL = ["sampler", "steps", "grid", "metric"]
+CELL = ["sampler", "steps", "grid", "guidance", "metric"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,10 @@ class Settings:
     confidence: float = 0.95
     resamples: int = 2000
     seed: int = 0
+    families: float = 1
+    """Among how many tables of tests, such as this one of levels, the FAIL side shares alpha = 1 - confidence."""
+    slices: bool = False
+    """Whether every class is compared alone as well."""
 
 
 DEFAULT = Settings()
@@ -56,7 +60,8 @@ class Band:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A candidate against a baseline. levels: `compare_levels`; metrics: `compare_metrics`."""
+    """A candidate against a baseline. levels: `compare_levels`; metrics: `compare_metrics`; slices: `compare_slices`,
+    empty where they weren't asked for."""
 
     baseline: str
     candidate: str
@@ -64,6 +69,7 @@ class Comparison:
     levels: pd.DataFrame
     bands: tuple[Band, ...]
     metrics: pd.DataFrame
+    slices: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 @dataclass(frozen=True)
@@ -77,7 +83,8 @@ class Incomparable:
 
 NO_LEVELS = pd.DataFrame(
     columns=[
-        "level", "sigma", "ratio", "low", "high", "band_low", "band_high", "images", "verdict", "change",
+        "level", "sigma", "ratio", "low", "high", "band_low", "band_high", "images", "lower", "upper", "error",
+        "baseline", "candidate", "candidate_error", "difference_error", "verdict", "change",
     ]
 )  # fmt: skip
 
@@ -90,7 +97,11 @@ def compare(tables: Tables, baseline: str, candidate: str, settings: Settings = 
     asked = tables.evaluations["model"].isin((baseline, candidate)).any()
     levels = compare_levels(tables.evaluations, baseline, candidate, settings) if asked else NO_LEVELS
     metrics = compare_metrics(tables.metrics, baseline, candidate)
-    return Comparison(baseline, candidate, settings, levels, find_bands(levels, candidate), metrics)
+    slices = compare_slices(tables.evaluations, baseline, candidate, settings) if asked and settings.slices else None
+    bands = find_bands(levels, candidate)
+    return Comparison(
+        baseline, candidate, settings, levels, bands, metrics, pd.DataFrame() if slices is None else slices
+    )
 
 
 def compare_all(
@@ -143,29 +154,34 @@ def compare_levels(
     asked is compared.
 
     evaluations: the `evaluations` table. Returns a row per level: level, sigma, ratio, low, high (this level alone),
-    band_low, band_high (all levels at once, max-T), images (compared); verdict against the margin ("fail": worse for
-    sure, by the bound over all levels, and not shown to be within the margin; "pass": shown to be within it; else
-    "inconclusive"); change ("worse" where the verdict is "fail", "better" where the ratio is lower for sure, by the
+    band_low, band_high (all levels at once, max-T), images (compared); lower, upper: the verdict's one-sided bounds of
+    the log ratio (all levels at once, this level alone) and error, its standard error; baseline and candidate, mean
+    errors, with the standard errors of the candidate's and of their difference; verdict against the margin ("fail":
+    worse for sure, by the bound over all levels, and not shown to be within the margin; "pass": shown to be within it;
+    else "inconclusive"); change ("worse" where the verdict is "fail", "better" where the ratio is lower for sure, by the
     two-sided bound over all levels, and not shown to be within the margin, else "same").
     Raises IncomparableError where the two were not measured at the same levels, or at one of them neither on all that
     the other was.
     """
-    ours, theirs = (_errors(evaluations, model) for model in (baseline, candidate))
-    _require_same_levels(ours, theirs)
-    if not ours.index.equals(theirs.index):
-        shared = ours.index.intersection(theirs.index)
-        _require_nested(ours, theirs, shared, baseline, candidate)
-        ours, theirs = ours.loc[shared].sort_index(), theirs.loc[shared].sort_index()
+    sigmas, _, ours, theirs = paired_errors(evaluations, baseline, candidate)
+    return level_table(sigmas, ours, theirs, settings)
+
+
+def level_table(sigmas: pd.Series, ours: np.ndarray, theirs: np.ndarray, settings: Settings = DEFAULT) -> pd.DataFrame:
+    """`compare_levels` of paired errors (images, levels), NaN in both where an image was not asked; sigma by level."""
     paired = paired_log_ratio(
-        _by_image(ours), _by_image(theirs), settings.confidence, settings.resamples, settings.seed
+        ours, theirs, settings.confidence, settings.resamples, settings.seed, families=settings.families
     )
     margin = math.log1p(settings.margin)
-    grid = ours.groupby("level")["sigma"].first()
+    images = (~np.isnan(ours)).sum(axis=0)
     table = pd.DataFrame(
         {
-            "level": grid.index, "sigma": grid.to_numpy(), "ratio": paired.ratio, "low": paired.low,
-            "high": paired.high, "band_low": paired.band_low, "band_high": paired.band_high,
-            "images": (~np.isnan(_by_image(ours))).sum(axis=0),
+            "level": sigmas.index, "sigma": sigmas.to_numpy(), "ratio": paired.ratio, "low": paired.low,
+            "high": paired.high, "band_low": paired.band_low, "band_high": paired.band_high, "images": images,
+            "lower": paired.lower, "upper": paired.upper, "error": paired.error,
+            "baseline": np.nanmean(ours, axis=0), "candidate": np.nanmean(theirs, axis=0),
+            "candidate_error": np.nanstd(theirs, axis=0, ddof=1) / np.sqrt(images),
+            "difference_error": np.nanstd(theirs - ours, axis=0, ddof=1) / np.sqrt(images),
             "verdict": [verdict(low, high, margin) for low, high in zip(paired.lower, paired.upper, strict=True)],
         }
     )  # fmt: skip
@@ -175,6 +191,47 @@ def compare_levels(
     ]
     table["change"] = np.where(table["verdict"] == "fail", "worse", np.where(surely_lower, "better", "same"))
     return table
+
+
+def compare_slices(
+    evaluations: pd.DataFrame, baseline: str, candidate: str, settings: Settings = DEFAULT
+) -> pd.DataFrame:
+    """`compare_levels` for every class of images alone, in column `slice`, the FAIL side over all classes and levels.
+
+    Classes have no image in common, so theirs are independent tests: each has its share of alpha by Šidák (1967), and
+    within a class max-T goes over the levels. Unlabelled images are no class; one with fewer than 2 images at a level
+    has no rows.
+    """
+    sigmas, images, ours, theirs = paired_errors(evaluations, baseline, candidate)
+    labels = evaluations.drop_duplicates("image").set_index("image")["label"].reindex(images).to_numpy()
+    classes = [
+        label for label in np.unique(labels[labels >= 0]) if (~np.isnan(ours[labels == label])).sum(axis=0).min() >= 2
+    ]
+    alpha = (1 - settings.confidence) / settings.families
+    share = 1 - (1 - alpha) ** (1 / max(len(classes), 1))
+    own = replace(settings, families=(1 - settings.confidence) / share)
+    frames = [
+        level_table(sigmas, ours[labels == label], theirs[labels == label], own).assign(slice=label)
+        for label in classes
+    ]
+    return pd.concat(frames, ignore_index=True) if frames else NO_LEVELS.assign(slice=[])
+
+
+def paired_errors(
+    evaluations: pd.DataFrame, baseline: str, candidate: str
+) -> tuple[pd.Series, pd.Index, np.ndarray, np.ndarray]:
+    """Sigma by level, image ids, and both models' errors (images, levels) on what both were asked, NaN elsewhere.
+
+    Raises IncomparableError as `compare_levels` does.
+    """
+    ours, theirs = (_errors(evaluations, model) for model in (baseline, candidate))
+    _require_same_levels(ours, theirs)
+    if not ours.index.equals(theirs.index):
+        shared = ours.index.intersection(theirs.index)
+        _require_nested(ours, theirs, shared, baseline, candidate)
+        ours, theirs = ours.loc[shared].sort_index(), theirs.loc[shared].sort_index()
+    images = pd.Index(ours.index.get_level_values("image").unique().sort_values())
+    return ours.groupby("level")["sigma"].first(), images, _by_image(ours), _by_image(theirs)
 
 
 def find_bands(levels: pd.DataFrame, model: str) -> tuple[Band, ...]:
@@ -190,21 +247,23 @@ def find_bands(levels: pd.DataFrame, model: str) -> tuple[Band, ...]:
 
 
 def compare_metrics(metrics: pd.DataFrame, baseline: str, candidate: str) -> pd.DataFrame:
-    """Candidate minus baseline for every (sampler, steps, grid, metric) either of them has.
+    """Candidate minus baseline for every (sampler, steps, grid, guidance, metric) either of them has.
 
-    Columns: sampler, steps, grid, metric, better, baseline, candidate, candidate_low, candidate_high, difference, low,
-    high, status, reason. status is one of:
+    Columns: those, better, baseline, candidate, candidate_low, candidate_high, difference, low, high, samples (the
+    candidate's), status, reason. status is one of:
     "unpaired": both have an interval. Stored tables hold no per-sample values, so the interval of the difference takes
     the two as independent (MOVER, Donner & Zou 2012), which is cautious for samples of the same seeds;
     "no interval": there is a difference, but nothing to tell how sure it is;
     "not scored": one of the two has no value, and there is no difference;
     "incomparable": their protocols differ, as `reason` says, and there is no difference.
     """
-    columns = [*CELL, "value", "low", "high", "fingerprint", "protocol"]
+    if "guidance" not in metrics:
+        metrics = metrics.assign(guidance="")
+    columns = [*CELL, "value", "low", "high", "n", "fingerprint", "protocol"]
     ours, theirs = (metrics.loc[metrics["model"] == model, columns] for model in (baseline, candidate))
     both = ours.merge(theirs, on=CELL, how="outer", suffixes=("_b", "_c"), sort=False)
     rows = [{**{name: row[name] for name in CELL}, **_difference(row)} for _, row in both.iterrows()]
-    numbers = ["baseline", "candidate", "candidate_low", "candidate_high", "difference", "low", "high"]
+    numbers = ["baseline", "candidate", "candidate_low", "candidate_high", "difference", "low", "high", "samples"]
     return pd.DataFrame(rows, columns=[*CELL, "better", *numbers, "status", "reason"]).astype(
         dict.fromkeys(numbers, float)
     )
@@ -215,7 +274,7 @@ def _difference(row: pd.Series[Any]) -> dict[str, Any]:
     c, c_low, c_high = row["value_c"], row["low_c"], row["high_c"]
     found = {
         "better": better(row["metric"]), "baseline": b, "candidate": c,
-        "candidate_low": c_low, "candidate_high": c_high, "reason": "",
+        "candidate_low": c_low, "candidate_high": c_high, "samples": row["n_c"], "reason": "",
     }  # fmt: skip
     if math.isnan(b) or math.isnan(c):
         return {**found, "status": "not scored"}

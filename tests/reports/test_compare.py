@@ -161,7 +161,7 @@ def test_namesakes_of_two_runs_are_compared_with_each_other() -> None:
 
 def test_metrics_differences_and_what_is_said_of_them() -> None:
     def row(model: str, metric: str, value: float, half: float, fingerprint: str = "f") -> dict[str, object]:
-        cell = {"model": model, "sampler": "euler", "steps": 10, "grid": "karras", "metric": metric}
+        cell = {"model": model, "sampler": "euler", "steps": 10, "grid": "karras", "metric": metric, "n": 100}
         interval = {"value": value, "low": value - half, "high": value + half}
         return {**cell, **interval, "fingerprint": fingerprint, "protocol": "of features"}
 
