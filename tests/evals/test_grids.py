@@ -10,7 +10,7 @@ import torch
 from diffusers.schedulers.scheduling_ddim import rescale_zero_terminal_snr
 from sigmascope.errors import ConfigError
 from sigmascope.evals.samplers import GRIDS
-from sigmascope.evals.samplers.grids import CEILING, FLOOR, finite_range
+from sigmascope.evals.samplers.grids import CEILING, FLOOR, finite_range, grid_name
 from sigmascope.evals.schedules import EDM, VE, VP, Cosine, RectifiedFlow, Schedule, SubVP, Table
 
 BETAS = torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64)
@@ -85,3 +85,33 @@ def test_impossible_grids_are_refused() -> None:
         GRIDS["trailing"](EDM(), 4)
     with pytest.raises(ConfigError, match="did you mean 'karras'"):
         GRIDS["karas"]
+
+
+def test_levels_of_ones_own() -> None:
+    grid = GRIDS["sigmas(80, 5.5, 0.4, 0.002)"]
+    assert grid(EDM(), 4).tolist() == [80.0, 5.5, 0.4, 0.002, 0.0]
+    with pytest.raises(ConfigError, match="has 4 steps, got 5"):
+        grid(EDM(), 5)
+    with pytest.raises(ConfigError, match="expected within"):
+        GRIDS["sigmas(81, 1)"](EDM(), 2)
+
+
+@pytest.mark.parametrize("levels", ["", "1, 2", "1, 1", "5, 0", "inf, 1", "5, -1", "'5'", "x=[1]", "80, low='a'"])
+def test_levels_that_can_not_be_are_refused(levels: str) -> None:
+    with pytest.raises(ConfigError, match=r"grid .sigmas"):
+        GRIDS[f"sigmas({levels})"]
+
+
+def test_an_unknown_grid_is_answered_with_the_choices() -> None:
+    for name in ("sigma", "carras"):
+        with pytest.raises(ConfigError, match=r"unknown grid .*karras.*or levels of one's own: sigmas\(80"):
+            GRIDS[name]
+    with pytest.raises(ConfigError, match="expected finite levels"):
+        GRIDS["sigmas"]
+
+
+@pytest.mark.parametrize("levels", [(80.0,), (157.40726298677785, 3.0, 0.010000499911173548)])
+def test_a_grids_name_says_its_levels(levels: tuple[float, ...]) -> None:
+    schedule = EDM(levels[-1], levels[0])
+    got = GRIDS[grid_name(levels)](schedule, len(levels)).tolist()
+    assert got[:-1] == pytest.approx(levels, rel=1e-6)
