@@ -66,11 +66,11 @@ def _samples(source: str, runs: Path) -> Images:
     from .metrics.images import open_images
 
     parts = source.removeprefix("run:").split("/")
-    if len(parts) != 5 or not parts[3].isdigit():
-        raise ConfigError(f"expected run:ID/MODEL/SAMPLER/STEPS/GRID, got {source!r}")
-    name, model, sampler, steps, grid = parts
+    if len(parts) not in (5, 6) or not parts[3].isdigit():
+        raise ConfigError(f"expected run:ID/MODEL/SAMPLER/STEPS/GRID or .../GRID/GUIDANCE, got {source!r}")
+    name, model, sampler, steps, grid, guidance = (*parts, "")[:6]
     run = Store(runs).find(name)
-    kept = run.images(model, sampler, int(steps), grid)
+    kept = run.images(model, sampler, int(steps), grid, guidance)
     if not kept:
         raise ConfigError(f"expected kept samples of {source!r}, got none; `thumbnails` of the suite says how many")
     shape = next(one.event_shape for one in run.record.models if one.name == model)
@@ -78,7 +78,7 @@ def _samples(source: str, runs: Path) -> Images:
     if tuple(shape[-2:]) != images.shape[1:3]:
         made, there = (f"{size[1]}x{size[0]}" for size in (shape[-2:], images.shape[1:3]))
         raise DataError(f"{source}: expected samples as they were made, {made}, got thumbnails of {there}")
-    cell = {"model": model, "sampler": sampler, "steps": int(steps), "grid": grid}
+    cell = {"model": model, "sampler": sampler, "steps": int(steps), "grid": grid, "guidance": guidance}
     rows = run.table("samples")
     made_in_all = int(np.logical_and.reduce([rows[key] == value for key, value in cell.items()]).sum())
     if len(kept) < made_in_all:

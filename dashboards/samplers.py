@@ -17,5 +17,6 @@ def page(view: View) -> None:
     metric = st.sidebar.selectbox("Metric", metrics, key="metric", bind="query-params")
     table = samplers_table(view.report.tables, metric)
     show(view.report.samplers(metric, view.theme), "samplers-figure")
-    columns = ["model", "sampler", "steps", "grid", "evaluations", "value", "low", "high", "n", "front", "protocol"]
+    setting = ["model", "sampler", "steps", "grid", "guidance"]
+    columns = [*setting, "evaluations", "value", "low", "high", "n", "front", "contender", "protocol"]
     st.dataframe(table[columns], hide_index=True)

@@ -293,12 +293,12 @@ def judge(
     for rule, rows in asked.items():
         for name, part in rows.groupby("slice", sort=False):
             beside = curves[(curves["probe"] == rule.probe) & (curves["slice"] == name)]
-            judged = _judged(rule, part, beside, errors, spread, alpha / looks)
-            found += [_finding(model, rule, str(name), band) for band in _bands(judged)]
+            told = judged(rule, part, beside, errors, spread, alpha / looks)
+            found += [_finding(model, rule, str(name), band) for band in _bands(told)]
     return sorted(found, key=lambda one: -one.size)
 
 
-def _judged(
+def judged(
     rule: Rule, rows: pd.DataFrame, beside: pd.DataFrame, errors: pd.Series, spread: float, alpha: float
 ) -> pd.DataFrame:
     """The rows by level, with the corrected interval, the side of the healthy range, and the size."""

@@ -88,14 +88,17 @@ def noise_levels(
 
 
 def samplers(tables: Tables, metric: str) -> pd.DataFrame:
-    """A row per model x sampler x steps x grid for one metric, `front` marking the points no other one dominates.
+    """A row per model x sampler x steps x grid x guidance for one metric, with its place on the Pareto front.
 
-    A point dominates another that needs no fewer evaluations and scores no better, and is worse in one of the two.
+    `front`: no other setting dominates it, that is, needs no more evaluations and scores no worse, and is better in one
+    of the two. `contender`: no setting of no more evaluations is better by more than this one's interval.
     """
     frame = tables.metrics[tables.metrics["metric"] == metric].dropna(subset=["value"]).copy()
-    sign = -1.0 if better(metric) == "higher" else 1.0
-    frame["front"] = pareto(frame["evaluations"].to_numpy(float), sign * frame["value"].to_numpy(float))
-    return _in_order(frame, tables.labels, ["sampler", "grid", "evaluations"])
+    cost, value, low, high = (frame[name].to_numpy(float) for name in ("evaluations", "value", "low", "high"))
+    higher = better(metric) == "higher"
+    frame["front"] = pareto(cost, -value if higher else value)
+    frame["contender"] = contenders(cost, -value, -high) if higher else contenders(cost, value, low)
+    return _in_order(frame, tables.labels, ["sampler", "grid", "guidance", "evaluations"])
 
 
 def pareto(cost: np.ndarray, loss: np.ndarray) -> np.ndarray:
@@ -122,6 +125,17 @@ def parameterizations(tables: Tables) -> pd.DataFrame:
         rows = (frame["model"] == label).to_numpy()
         factor[rows] = error_unit_factor(sigma[rows], cast(Unit, form["unit"]), float(form["sigma_data"] or 0.5))
     frame["x0"] = np.sqrt(frame["error"].to_numpy(float))
+def contenders(cost: np.ndarray, loss: np.ndarray, low: np.ndarray) -> np.ndarray:
+    """Which of n points (cost, loss), less being better in both, may be on the front for all that is known.
+
+    A point is out where another of no more cost has a loss below the lower end `low` of its interval; one without an
+    interval (NaN) where another has a lower loss. Shapes (n,) -> bool (n,).
+    """
+    end = np.where(np.isnan(low), loss, low)
+    beaten = (cost[None, :] <= cost[:, None]) & (loss[None, :] < end[:, None])
+    return np.asarray(~beaten.any(axis=1))
+
+
     frame["gain_x0"] = 1 / np.sqrt(factor)
     frame["gain_eps"] = frame["gain_x0"] / sigma
     frame["raw"] = frame["x0"] / frame["gain_x0"]
@@ -208,20 +222,23 @@ def metric_names(tables: Tables) -> list[str]:
 
 
 def sample_settings(tables: Tables, every: bool = False) -> pd.DataFrame:
-    """The sampler settings that kept images, by name and cost: sampler, steps, grid, evaluations.
+    """The sampler settings that kept images, by name and cost: sampler, steps, grid, guidance, evaluations.
 
     Of each sampler only the one of most network evaluations, or `every` one.
     """
-    kept = tables.samples[tables.samples["tile"] >= 0].sort_values(["sampler", "evaluations", "grid"], kind="stable")
-    columns = ["sampler", "steps", "grid"] if every else ["sampler"]
+    kept = tables.samples[tables.samples["tile"] >= 0].sort_values(
+        ["sampler", "evaluations", "grid", "guidance"], kind="stable"
+    )
+    columns = ["sampler", "steps", "grid", "guidance"] if every else ["sampler"]
     settings = kept.drop_duplicates(columns, keep="last")
-    return settings[["sampler", "steps", "grid", "evaluations"]].reset_index(drop=True)
+    return settings[["sampler", "steps", "grid", "guidance", "evaluations"]].reset_index(drop=True)
 
 
 def cell_title(row: pd.Series[Any]) -> str:
-    """How a sampler cell is named: "heun, 10 steps (karras)"."""
+    """How a sampler cell is named: "heun, 10 steps (karras)", "heun, 10 steps (karras), guidance 2"."""
     grid = f" ({row['grid']})" if row["grid"] else ""
-    return f"{row['sampler']}, {row['steps']} steps{grid}"
+    guidance = f", guidance {row['guidance']}" if row["guidance"] else ""
+    return f"{row['sampler']}, {row['steps']} steps{grid}{guidance}"
 
 
 def _labels(runs: Sequence[Run]) -> dict[tuple[int, str], str]:

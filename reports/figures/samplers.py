@@ -1,4 +1,7 @@
-"""Quality against network evaluations: a panel per model, a line per sampler, the best of all models in grey."""
+"""Quality against network evaluations: a panel per model, a line per sampler, the best of all models in grey.
+
+Filled points are those that nothing of their cost or less surely beats; hollow ones are beaten.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ COLUMNS = 4
 
 def samplers(table: pd.DataFrame, metric: str, colours: dict[str, str], theme: style.Theme = "light") -> go.Figure:
     """From `tables.samplers`. The broad grey line is the Pareto front of models and samplers; its points wear rings.
+    A point is hollow where a setting of no more evaluations is better by more than the point's own interval.
 
     All panels share both axes, so that heights compare across models as well as along a line.
     """
@@ -34,7 +38,7 @@ def samplers(table: pd.DataFrame, metric: str, colours: dict[str, str], theme: s
     for index, model in enumerate(models):
         place = {"row": index // columns + 1, "col": index % columns + 1}
         _front_line(figure, front, place, theme)
-        for _, line in table[table["model"] == model].groupby(["sampler", "grid"], sort=False):
+        for _, line in table[table["model"] == model].groupby(["sampler", "grid", "guidance"], sort=False):
             ordered = line.sort_values("evaluations")
             _sampler_line(figure, ordered, marks[ordered["sampler"].iloc[0]], colours[model], place, theme)
         figure.layout.annotations[index].update(font={"color": colours[model], "size": 13})
@@ -56,7 +60,7 @@ def _sampler_line(
     figure: go.Figure, line: pd.DataFrame, mark: tuple[str, str], colour: str, place: dict[str, int], theme: style.Theme
 ) -> None:
     hover = [
-        f"<b>{style.text(row.model)}</b> · {style.text(row.sampler)} {style.text(row.grid)}"
+        f"<b>{style.text(row.model)}</b> · {style.text(row.sampler)} {style.text(row.grid)}{_guided(row.guidance)}"
         f"<br>{row.steps} steps, {row.evaluations} network evaluations"
         f"<br>{number(row.value)} {interval(row.low, row.high)} · n = {row.n}"
         for row in each(line)
@@ -65,8 +69,12 @@ def _sampler_line(
         x=line["evaluations"], y=line["value"], mode="lines+markers", showlegend=False,
         line={"color": colour, "width": 1.8, "dash": mark[1]},
         marker={
-            "symbol": mark[0], "color": colour, "size": [10 if front else 7 for front in line["front"]],
-            "line": {"width": [2 if front else 0 for front in line["front"]], "color": style.ink(theme)},
+            "symbol": mark[0], "size": [10 if front else 7 for front in line["front"]],
+            "color": [colour if contender else style.ground(theme) for contender in line["contender"]],
+            "line": {
+                "width": [2 if front else 1.5 for front in line["front"]],
+                "color": [style.ink(theme) if front else colour for front in line["front"]],
+            },
         },
         error_y={
             "type": "data", "symmetric": False, "array": line["high"] - line["value"],
@@ -74,6 +82,10 @@ def _sampler_line(
         },
         text=hover, hoverinfo="text", **place,
     )  # fmt: skip
+
+
+def _guided(guidance: str) -> str:
+    return f", guidance {style.text(guidance)}" if guidance else ""
 
 
 def _legend(figure: go.Figure, marks: dict[str, tuple[str, str]], theme: style.Theme) -> None:
@@ -90,6 +102,10 @@ def _legend(figure: go.Figure, marks: dict[str, tuple[str, str]], theme: style.T
         name="best of all models (Pareto front)",
         line={"color": style.rgba(quiet, 0.3), "width": 8},
         marker={"symbol": "circle-open", "size": 10, "color": style.ink(theme), "line": {"width": 2}},
+    )  # fmt: skip
+    figure.add_scatter(
+        x=[None], y=[None], mode="markers", hoverinfo="skip", row=1, col=1, name="beaten for sure at no more cost",
+        marker={"symbol": "circle-open", "size": 8, "color": quiet, "line": {"width": 1.5}},
     )  # fmt: skip
 
 

@@ -52,6 +52,11 @@ def ink(theme: Theme) -> str:
 
 def rgba(colour: str, alpha: float) -> str:
     """ "#rrggbb" with an opacity."""
+def ground(theme: Theme) -> str:
+    """The page's own ground, for hollow points."""
+    return "#ffffff" if theme == "light" else "#0e1117"
+
+
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return f"rgba({red},{green},{blue},{alpha})"
 

@@ -102,3 +102,17 @@ def test_an_unknown_baseline_lists_the_choices(run: synthetic.SyntheticRun) -> N
 )  # fmt: skip
 def test_which_way_is_better(metric: str, direction: str) -> None:
     assert tables.better(metric) == direction
+
+
+def test_a_contender_is_beaten_by_more_than_its_interval() -> None:
+    cost = np.array([5, 10, 10, 20, 40], float)
+    loss = np.array([3.0, 2.0, 2.5, 2.1, 2.1])
+    low = np.array([2.8, 1.8, 2.2, 1.9, np.nan])
+    # (10, 2.5) lies beyond its interval above (10, 2); (20, 2.1) within its own; (40, 2.1) has none, and 2 is less
+    np.testing.assert_array_equal(tables.contenders(cost, loss, low), [True, True, False, True, False])
+
+
+def test_every_setting_on_the_front_is_a_contender(report: Report) -> None:
+    for metric in tables.metric_names(report.tables):
+        table = tables.samplers(report.tables, metric)
+        assert table.loc[table["front"], "contender"].all()

@@ -1,0 +1,73 @@
+"""Straightness, where paths bend, and quality in few steps, of flow matching (solid) and diffusion (dashed)."""
+
+from __future__ import annotations
+
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from ..flow_or_diffusion import Sides
+from ..numbers import interval, number
+from ..tables import by, each
+from . import style
+
+LINES = {"flow matching": "solid", "diffusion": "dash"}
+
+
+def flow_or_diffusion(sides: Sides, colours: dict[str, str], theme: style.Theme = "light") -> go.Figure:
+    """Three panels, a colour a model: straightness, its density over time, and the metric against evaluations.
+
+    In the last each model has its best sampler at every number of evaluations.
+    """
+    figure = make_subplots(
+        rows=1, cols=3, column_widths=[0.24, 0.36, 0.4], horizontal_spacing=0.09,
+        subplot_titles=[
+            style.heading("How bent the paths are", "0 is straight"),
+            style.heading("Where they bend", "areas add up to the left"),
+            style.heading("What it is worth", "each model's best sampler"),
+        ],
+    )  # fmt: skip
+    for row in each(sides.paths):
+        colour = colours[row.model]
+        figure.add_scatter(
+            x=[row.straightness], y=[style.text(row.model)], mode="markers", showlegend=False,
+            marker={"color": colour, "size": 11, "symbol": "circle" if row.kind == "flow matching" else "circle-open"},
+            error_x={"type": "data", "symmetric": False, "array": [row.high - row.straightness],
+                     "arrayminus": [row.straightness - row.low], "thickness": 1.4, "width": 0, "color": colour},
+            text=f"<b>{style.text(row.model)}</b>, {row.kind}<br>straightness {number(row.straightness)} "
+            f"{interval(row.low, row.high)}<br>chord to arc {number(row.chord_to_arc)}"
+            f"<br>turning {number(row.turning)} rad",
+            hoverinfo="text", row=1, col=1,
+        )  # fmt: skip
+    for model, rows in by(sides.bends, "model"):
+        figure.add_scatter(
+            x=rows["time"], y=rows["density"], mode="lines", name=style.text(model), legendgroup=model,
+            line={"color": colours[model], "dash": LINES[rows["kind"].iloc[0]], "width": 2, "shape": "hvh"},
+            row=1, col=2,
+        )  # fmt: skip
+    for model, rows in by(sides.few, "model"):
+        best = rows.sort_values("value", ascending=sides.better != "higher").drop_duplicates("evaluations")
+        best = best.sort_values("evaluations")
+        figure.add_scatter(
+            x=best["evaluations"], y=best["value"], mode="lines+markers", showlegend=False, legendgroup=model,
+            line={"color": colours[model], "dash": LINES[rows["kind"].iloc[0]], "width": 2},
+            error_y={"type": "data", "symmetric": False, "array": best["high"] - best["value"],
+                     "arrayminus": best["value"] - best["low"], "thickness": 1, "width": 0, "color": colours[model]},
+            text=[f"<b>{style.text(model)}</b><br>{style.text(row.sampler)}, {row.steps} steps"
+                  f"<br>{number(row.value)} {interval(row.low, row.high)}" for row in each(best)],
+            hoverinfo="text", row=1, col=3,
+        )  # fmt: skip
+    metric = sides.few["metric"].iloc[0] if len(sides.few) else "not scored"
+    figure.update_yaxes(autorange="reversed", row=1, col=1)
+    figure.update_xaxes(title_text="straightness<br>E |Z − u|² / d", rangemode="tozero", row=1, col=1)
+    figure.update_xaxes(title_text="t = σ/(1 + σ): data at 0, noise at 1", range=[0, 1], row=1, col=2)
+    figure.update_yaxes(title_text="per unit of t", rangemode="tozero", row=1, col=2)
+    figure.update_xaxes(title_text="network evaluations", type="log", row=1, col=3)
+    if len(sides.few):
+        spent = sorted(set(sides.few["evaluations"].astype(int)))
+        figure.update_xaxes(tickvals=spent, ticktext=[str(count) for count in spent], row=1, col=3)
+        if sides.few["value"].min() > 0:
+            figure.update_yaxes(**style.log_axis(sides.few["value"].min(), sides.few["value"].max()), row=1, col=3)
+    direction = style.DIRECTIONS[sides.better]
+    figure.update_yaxes(title_text=f"{style.text(metric)}<br>{direction}", row=1, col=3)
+    style.titles(figure)
+    return figure.update_layout(template=style.template(theme), height=430, margin_t=120, legend_y=1.16)

@@ -1,0 +1,98 @@
+"""Model error beside sampler error on one sigma axis, in one unit, so that areas compare."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from ..model_or_solver import Answer
+from ..numbers import interval, number, percent
+from ..tables import each
+from . import style
+
+COLUMNS = 2
+
+
+def model_or_solver(answers: Sequence[Answer], colours: dict[str, str], theme: style.Theme = "light") -> go.Figure:
+    """A panel per answer. Filled: the model's proven error; outlined: the solver's, interval by interval.
+
+    Heights are how far samples are moved per e-fold of sigma, in percent of the data's spread, so areas are how far in
+    all. The last interval, which ends at 0, is drawn one e-fold wide. Panels share both axes.
+    """
+    if not answers:
+        return style.empty("No solver's steps were measured beside a model's errors.", theme)
+    columns = min(COLUMNS, len(answers))
+    rows = math.ceil(len(answers) / columns)
+    figure = make_subplots(
+        rows=rows, cols=columns, shared_xaxes=True, shared_yaxes=True, horizontal_spacing=0.03,
+        vertical_spacing=0.26 / rows, subplot_titles=[style.heading(one.title, _summary(one)) for one in answers],
+    )  # fmt: skip
+    for index, one in enumerate(answers):
+        place = {"row": index // columns + 1, "col": index % columns + 1}
+        _model(figure, one, colours[str(one.setting["model"])], place)
+        _solver(figure, one.intervals, place, theme)
+    _legend(figure, theme)
+    sigmas = pd.concat([one.levels["sigma"] for one in answers] + [one.intervals["sigma"] for one in answers])
+    low, high = float(sigmas.min()), float(sigmas[sigmas < math.inf].max())
+    figure.update_xaxes(**style.log_axis(low, high), range=[math.log10(low / math.e), math.log10(high * 1.08)])
+    figure.update_xaxes(title_text="noise level σ", row=rows)
+    figure.update_yaxes(ticksuffix="%", rangemode="tozero")
+    figure.update_yaxes(title_text="moves samples, of the data's spread<br>per e-fold of σ", col=1)
+    style.titles(figure)
+    return figure.update_layout(
+        template=style.template(theme), height=150 + 260 * rows, margin_t=110, legend_y=1 + 0.2 / rows
+    )
+
+
+def _summary(one: Answer) -> str:
+    return f"{one.culprit}: solver {_percent(one.solver)}, model at least {_percent(one.model)}"
+
+
+def _percent(size: float) -> str:
+    return percent(1.0 + size, signed=False) if size < 2 else f"{number(100 * size, 2)}%"
+
+
+def _model(figure: go.Figure, one: Answer, colour: str, place: dict[str, int]) -> None:
+    hover = [
+        f"<b>the model</b> at σ {number(row.sigma, 2)}<br>{number(100 * row.size, 2)}% per e-fold"
+        f"<br>{style.text(row.because) or 'none is proven'}"
+        for row in each(one.levels)
+    ]
+    figure.add_scatter(
+        x=one.levels["sigma"], y=100 * one.levels["size"], mode="lines", fill="tozeroy", showlegend=False,
+        line={"color": colour, "width": 2}, fillcolor=style.rgba(colour, 0.35), text=hover, hoverinfo="text", **place,
+    )  # fmt: skip
+
+
+def _solver(figure: go.Figure, intervals: pd.DataFrame, place: dict[str, int], theme: style.Theme) -> None:
+    x: list[float] = []
+    y: list[float] = []
+    hover: list[str] = []
+    for row in each(intervals[intervals["sigma"] < math.inf]):
+        end = row.sigma_next or row.sigma / math.e
+        height = 100 * row.size / math.log(row.sigma / end)
+        told = (
+            f"<b>the solver</b> from σ {number(row.sigma, 2)} to {number(row.sigma_next, 2)}"
+            f"<br>{number(100 * row.size, 2)}% {interval(100 * row.low, 100 * row.high, 2)} in this step"
+        )
+        x, y, hover = [*x, row.sigma, end], [*y, height, height], [*hover, told, told]
+    figure.add_scatter(
+        x=[x[0], *x, x[-1]], y=[0, *y, 0], mode="lines", showlegend=False,
+        line={"color": style.ink(theme), "width": 1.8}, text=["", *hover, ""], hoverinfo="text", **place,
+    )  # fmt: skip
+
+
+def _legend(figure: go.Figure, theme: style.Theme) -> None:
+    quiet = style.quiet(theme)
+    figure.add_scatter(
+        x=[None], y=[None], mode="markers", name="the model's proven error", row=1, col=1, hoverinfo="skip",
+        marker={"symbol": "square", "size": 13, "color": style.rgba(quiet, 0.4), "line": {"width": 2, "color": quiet}},
+    )  # fmt: skip
+    figure.add_scatter(
+        x=[None], y=[None], mode="lines", name="the solver's, by step", row=1, col=1, hoverinfo="skip",
+        line={"color": style.ink(theme), "width": 1.8},
+    )  # fmt: skip

@@ -1,0 +1,97 @@
+"""Flow matching against diffusion, side by side: how straight their paths are, and what that is worth in few steps.
+
+Straight paths take few steps. In the coordinates of rectified flow (probe `straightness`) every model's path can be
+compared with every other's, whatever it was trained for; what it needs in the end is seen in its samples.
+
+run -> sides -> figures/flow_or_diffusion.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from ..errors import DataError
+from .tables import better
+
+if TYPE_CHECKING:
+    from ..evals.records import ModelRecord
+    from ..evals.store import Run
+
+SETTING = ["sampler", "steps", "grid", "guidance"]
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Three tables, a row's `kind` being "flow matching" or "diffusion".
+
+    paths: per model, at its finest setting: straightness, low, high; chord_to_arc; turning (the angles between steps
+        added up, in radians)
+    bends: the same walks interval by interval: time (the middle, in t = sigma / (1 + sigma)), and density, the
+        interval's share of straightness over its length in t
+    few: per model and sampler setting: evaluations, metric, value, low, high
+    """
+
+    paths: pd.DataFrame
+    bends: pd.DataFrame
+    few: pd.DataFrame
+    better: str
+    """Which way the metric is better: "lower", "higher" or ""."""
+
+
+def kind(model: ModelRecord) -> str:
+    """By what the network predicts: a velocity of flow matching (arXiv:2210.02747), or anything else."""
+    return "flow matching" if model.parameterization.startswith("flow") else "diffusion"
+
+
+def sides(run: Run, metric: str = "") -> Sides:
+    """Of every model of a run; `metric` is the first one scored where none is named.
+
+    A walk is as straight as its steps show: straightness is of the setting with the most steps that all models share.
+    Raises DataError where the run has no `straightness`.
+    """
+    steps = run.table("steps")
+    steps = steps[steps["probe"] == "straightness"]
+    kinds = {model.name: kind(model) for model in run.record.models}
+    if steps.empty:
+        raise DataError(f'run {run.id}: expected its samplers\' straightness; add sampling.probes = ["straightness"]')
+    finest = _finest(steps, len(kinds))
+    paths, bends = [], []
+    for model, rows in finest.groupby("model", sort=False):
+        whole = rows[rows["index"] < 0].set_index("quantity")
+        angles = rows[rows["quantity"] == "angle"]
+        straight = whole.loc["straightness"]
+        paths.append(
+            {
+                "model": model, "kind": kinds[str(model)], "straightness": straight["value"], "low": straight["low"],
+                "high": straight["high"], "chord_to_arc": whole.loc["chord_to_arc", "value"],
+                "turning": float(angles["value"].sum()),
+            }
+        )  # fmt: skip
+        bends.append(_bends(rows[rows["quantity"] == "deviation"]).assign(model=model, kind=kinds[str(model)]))
+    scores = run.table("metrics")
+    named = metric or next(iter(scores["metric"]), "")
+    few = scores[scores["metric"] == named].dropna(subset=["value"])
+    few = few.assign(kind=few["model"].map(kinds))
+    columns = ["model", "kind", *SETTING, "evaluations", "metric", "value", "low", "high"]
+    return Sides(pd.DataFrame(paths), pd.concat(bends, ignore_index=True), few[columns], better(named))
+
+
+def _finest(steps: pd.DataFrame, models: int) -> pd.DataFrame:
+    """The rows of the one setting with the most steps among those that most models share."""
+    counts = steps.groupby(SETTING, sort=False)["model"].nunique().reset_index(name="models")
+    chosen = (
+        counts[counts["models"] == min(models, counts["models"].max())].sort_values("steps", kind="stable").iloc[-1]
+    )
+    return steps[np.logical_and.reduce([steps[name] == chosen[name] for name in SETTING])]
+
+
+def _bends(rows: pd.DataFrame) -> pd.DataFrame:
+    """Where on the way the path leaves the straight line."""
+    high, low = (rows[name].astype(float) / (1.0 + rows[name].astype(float)) for name in ("sigma", "sigma_next"))
+    density = rows["value"].astype(float) / (high - low)
+    table = pd.DataFrame({"time": (high + low) / 2, "begin": high, "end": low, "density": density})
+    return table.sort_values("time", ascending=False).reset_index(drop=True)
