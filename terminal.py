@@ -79,16 +79,25 @@ def print_plan(plan: Plan) -> None:
 def print_report(report: Report) -> None:
     styles = {"worse": "red", "incomparable": "yellow", "unclear": "yellow", "better": "green"}
     for condition in report.conditions:
-        out.print(condition, style="yellow", markup=False, highlight=False, soft_wrap=True)
+        _line(_text(condition), "yellow")
     for finding in report.findings:
-        style = styles.get(finding.kind)
-        out.print(f"{finding.kind:>12}  {finding.text}", style=style, markup=False, highlight=False, soft_wrap=True)
+        _line(f"{finding.kind:>12}  {_text(finding.text)}", styles.get(finding.kind))
 
 
 def print_verdict(verdict: Verdict) -> None:
     """Lines, not a table: a narrow log must not cut the evidence."""
     for check in verdict.checks:
-        named = " ".join(part for part in (check.model, check.metric, check.rule) if part)
-        line = f"{check.outcome.value:>12}  {named}{': ' if named else ''}{check.evidence}"
-        out.print(line, markup=False, highlight=False, soft_wrap=True)
+        named = " ".join(part for part in (check.model, check.metric, check.rule, check.where) if part)
+        _line(f"{check.outcome.value:>12}  {_text(named)}{': ' if named else ''}{_text(check.evidence)}")
     out.print(f"{verdict.outcome.value} (exit code {verdict.exit_code})", style="bold", highlight=False)
+
+
+def _line(text: str, style: str | None = None) -> None:
+    out.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def _text(words: str) -> str:
+    """Words that hold names: one line that controls neither a terminal nor a GitHub log, which obeys "##[command]"."""
+    from .reports.text import plain
+
+    return plain(words).replace("##[", "##\u200b[")

@@ -17,6 +17,7 @@ import pandas as pd
 from ..errors import IncomparableError
 from ..metrics.intervals import paired_log_ratio, verdict
 from .tables import Tables, better, each
+from .unpaired import standard_errors, unpaired_levels
 
 if TYPE_CHECKING:
     from ..evals.store import Run
@@ -95,7 +96,7 @@ def compare(tables: Tables, baseline: str, candidate: str, settings: Settings = 
     Where neither was asked at any noise level the comparison has no levels, and its metrics alone.
     """
     asked = tables.evaluations["model"].isin((baseline, candidate)).any()
-    levels = compare_levels(tables.evaluations, baseline, candidate, settings) if asked else NO_LEVELS
+    levels = _levels(tables, baseline, candidate, settings) if asked else NO_LEVELS
     metrics = compare_metrics(tables.metrics, baseline, candidate)
     slices = compare_slices(tables.evaluations, baseline, candidate, settings) if asked and settings.slices else None
     bands = find_bands(levels, candidate)
@@ -301,6 +302,15 @@ def _defining(tables: Tables, runs: Sequence[Run], label: str) -> dict[str, Any]
     fingerprint = runs[model.source].record.fingerprint
     space = {"event_shape": model.event_shape, "data_range": model.data_range, "autoencoder": model.autoencoder}
     return {**fingerprint, **space}
+
+
+def _levels(tables: Tables, baseline: str, candidate: str, settings: Settings) -> pd.DataFrame:
+    """Paired, or unpaired where of the baseline only means and their standard errors are at hand."""
+    means = tables.levels[tables.levels["model"] == baseline]
+    if (tables.evaluations["model"] == baseline).any() or means.empty or "standard_error" not in means:
+        return compare_levels(tables.evaluations, baseline, candidate, settings)
+    asked = tables.evaluations[tables.evaluations["model"] == candidate]
+    return unpaired_levels(means, standard_errors(asked), settings)
 
 
 def _errors(evaluations: pd.DataFrame, model: str) -> pd.DataFrame:

@@ -13,6 +13,8 @@ from plotly.offline import get_plotlyjs
 from .numbers import interval, number, percent, reach, signed
 from .report import Report
 from .tables import cell_title, metric_names, sample_settings
+from .text import plain
+from .verdicts import Verdict
 
 _ENVIRONMENT = Environment(
     loader=PackageLoader("sigmascope.reports"),
@@ -21,16 +23,18 @@ _ENVIRONMENT = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_ENVIRONMENT.filters.update(number=number, percent=percent, signed=signed)
+_ENVIRONMENT.filters.update(number=number, percent=percent, signed=signed, plain=plain)
 _ENVIRONMENT.globals.update(interval=interval, reach=reach)
 
 
-def page(report: Report, title: str | None = None) -> str:
+def page(report: Report, verdict: Verdict | None = None, command: str = "", title: str | None = None) -> str:
     """Report -> HTML. Names from the runs are text wherever they stand, whatever they hold."""
     runs = report.runs
     return _ENVIRONMENT.get_template("report.html.j2").render(
         title=title or ", ".join(dict.fromkeys(run.record.name for run in runs)),
         report=report,
+        verdict=verdict,
+        command=command,
         records=[run.record for run in runs],
         sections=_sections(report),
         fields={

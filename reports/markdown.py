@@ -1,21 +1,28 @@
-"""The report as a pull-request comment: verdict, worst bands, a sparkline over sigma, the metrics."""
+"""The report as a pull-request comment: verdict, worst bands, a sparkline over sigma, the metrics.
+
+Report -> parts, in the order in which they are read -> as many table rows as the size allows, the most important first.
+"""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
 
 from .compare import Comparison
-from .gate import Outcome, Verdict
 from .numbers import interval, number, percent, sigma_range, signed
 from .report import Report
 from .tables import cell_title
+from .text import plain
+from .verdicts import Outcome, Verdict
 
 MARKER = "<!-- sigmascope -->"
 """First line of every comment, so that a later one replaces it."""
 LIMIT = 60_000
-"""Characters; GitHub refuses a comment of 64 KiB."""
+"""Bytes; GitHub refuses a comment of 64 KiB."""
 ALERTS = {
     Outcome.PASS: ("TIP", "No regression"),
     Outcome.FAIL: ("CAUTION", "Regression"),
@@ -23,36 +30,68 @@ ALERTS = {
     Outcome.INCOMPARABLE: ("WARNING", "Not comparable"),
 }
 BLOCKS = "▁▂▃▄▅▆▇█"
+LONGEST_NAME, LONGEST_TEXT = 120, 600
+"""Characters of one name and of one sentence."""
 
 
-def comment(report: Report, verdict: Verdict | None = None, command: str = "") -> str:
-    """Report -> Markdown. `command` reproduces it. Names stand as code, where nothing in them is markup."""
-    parts = [MARKER, "## Sigmascope"]
+@dataclass(frozen=True)
+class Rows:
+    """A table of which the last rows may be left out: they matter least."""
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    title: str = ""
+    """Where there is one, the table is folded away under it."""
+
+    def written(self, count: int) -> str:
+        """The first `count` rows, and how many more there are."""
+        left = len(self.rows) - count
+        text = table(self.header, self.rows[:count])
+        if left:
+            text += f"\n\n{left:,} more rows do not fit in here; the HTML report has them."
+        return f"<details><summary>{self.title}</summary>\n\n{text}\n\n</details>" if self.title else text
+
+
+def comment(report: Report, verdict: Verdict | None = None, command: str = "", limit: int = LIMIT) -> str:
+    """Report -> Markdown of at most `limit` bytes. `command` reproduces it. Names stand as code, where nothing in them
+    is markup."""
+    parts: list[str | Rows] = [MARKER, "## Sigmascope"]
     if verdict is not None:
-        kind, words = ALERTS[verdict.outcome]
-        parts += [f"> [!{kind}]\n> **{words}**", _checks(verdict)]
+        parts += [_alert(verdict), _checks(verdict)]
     parts += [f"- {escape(condition)}" for condition in report.conditions]
     parts += [f"- {escape(one.candidate)} was not compared: {escape(one.reason)}" for one in report.refused]
     for comparison in report.comparisons:
         parts += [f"### {code(comparison.candidate)} against {code(comparison.baseline)}", _levels(comparison)]
         parts += [_metrics(comparison)] if len(comparison.metrics) else []
+    if report.environment_differences:
+        parts.append(_environment(report))
     if command:
-        parts.append(f"Reproduce: {code(command)}")
-    return _fitting(parts)
+        parts.append(f"Reproduce: {code(command, LONGEST_TEXT)}")
+    return _fitting(parts, limit)
 
 
-def code(name: str) -> str:
+def code(name: str, longest: int = LONGEST_NAME) -> str:
     """A name as a code span, whatever it holds: on one line, fenced by more backticks than it has in a row."""
-    flat = " ".join(name.split()).replace("|", "¦") or " "
+    flat = plain(name, longest).replace("|", "¦") or " "
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", flat)), default=0))
     pad = " " if flat.startswith("`") or flat.endswith("`") else ""
     return f"{fence}{pad}{flat}{pad}{fence}"
 
 
-def escape(words: str) -> str:
-    """Words in running text: no markup, no HTML, no table cell ends, nobody notified."""
-    flat = " ".join(words.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*_{}\[\]#|~!])", r"\\\1", flat).replace("@", "@\u200b")
+def escape(words: str, longest: int = LONGEST_TEXT) -> str:
+    """Words in running text: no markup, no HTML, no table cell ends, no links, nobody and nothing referred to."""
+    flat = plain(words, longest).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    flat = re.sub(r"([\\`*_{}\[\]|~!])", r"\\\1", flat)
+    return re.sub(r"(@|#|://|\bwww\.|\bGH-)", "\\1\u200b", flat, flags=re.IGNORECASE)
+
+
+def headline(verdict: Verdict) -> str:
+    """The verdict in one line of plain text: what, in how many checks, and the evidence of the first of them."""
+    _, words = ALERTS[verdict.outcome]
+    decisive = [check for check in verdict.checks if check.outcome is verdict.outcome]
+    if verdict.outcome is Outcome.PASS:
+        return f"{words}: {len(verdict.checks)} of {len(verdict.checks)} checks passed"
+    return plain(f"{words} ({len(decisive)} of {len(verdict.checks)} checks). {decisive[0].evidence}", LONGEST_TEXT)
 
 
 def sparkline(values: Sequence[float]) -> str:
@@ -67,12 +106,24 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _checks(verdict: Verdict) -> str:
-    rows = [
-        [code(check.model), escape(check.metric), check.rule, check.outcome, escape(check.evidence)]
-        for check in verdict.checks
-    ]
-    return table(["model", "metric", "rule", "verdict", "evidence"], rows)
+def _alert(verdict: Verdict) -> str:
+    words = headline(verdict)
+    return f"> [!{ALERTS[verdict.outcome][0]}]\n> **{escape(words)}**"
+
+
+def _checks(verdict: Verdict) -> Rows:
+    ordered = sorted(verdict.checks, key=lambda check: list(Outcome).index(check.outcome))
+    rows = (
+        (
+            code(check.model),
+            code(check.metric),
+            escape(f"{check.rule} {check.where}"),
+            check.outcome.value,
+            escape(check.evidence),
+        )
+        for check in ordered
+    )
+    return Rows(("model", "metric", "rule", "verdict", "evidence"), tuple(rows))
 
 
 def _levels(comparison: Comparison) -> str:
@@ -93,28 +144,70 @@ def _levels(comparison: Comparison) -> str:
         ]
         for band in worst
     ]
-    return f"{ends} ({span})\n\n" + table(["worst at sigma", "denoising error ↓", "95% interval, all levels"], rows)
+    return f"{ends} ({span})\n\n" + table(
+        ["worst at sigma", "denoising error ↓", f"{comparison.settings.confidence:.0%} interval, all levels"], rows
+    )
 
 
-def _metrics(comparison: Comparison) -> str:
-    """Every metric of every sampler setting, folded away."""
+def _metrics(comparison: Comparison) -> Rows:
+    """Every metric of every sampler setting, folded away; the surest losses first, what has no interval last."""
     arrows = {"lower": " ↓", "higher": " ↑", "": ""}
     rows = []
-    for _, row in comparison.metrics.iterrows():
+    for _, row in comparison.metrics.iloc[_by_importance(comparison.metrics)].iterrows():
         difference = "" if math.isnan(row["difference"]) else signed(row["difference"])
         between = interval(row["low"], row["high"])
-        names = [escape(row["metric"]) + arrows[row["better"]], escape(cell_title(row))]
-        rows.append([*names, number(row["baseline"]), number(row["candidate"]), difference, between, row["status"]])
-    header = ["metric", "sampler", "baseline", "candidate", "difference", "95% interval", "pairing"]
-    return f"<details><summary>Metrics of samples</summary>\n\n{table(header, rows)}\n\n</details>"
+        names = (code(row["metric"]) + arrows[row["better"]], code(cell_title(row)))
+        rows.append((*names, number(row["baseline"]), number(row["candidate"]), difference, between, row["status"]))
+    header = ("metric", "sampler", "baseline", "candidate", "difference", "95% interval", "pairing")
+    return Rows(header, tuple(rows), "Metrics of samples")
 
 
-def _fitting(parts: Sequence[str]) -> str:
-    """As many parts as a comment may hold, and word of those left out."""
+def _by_importance(metrics: pd.DataFrame) -> list[int]:
+    """Positions of rows: those not comparable, then by the loss in half widths of its interval, unknown ones last."""
+    loss = metrics["difference"] * metrics["better"].map({"lower": 1.0, "higher": -1.0, "": 0.0})
+    half = (metrics["high"] - metrics["low"]) / 2
+    surety = (loss / half.where(half > 0)).fillna(-math.inf)
+    known = surety.where(metrics["status"] != "incomparable", math.inf).tolist()
+    return sorted(range(len(known)), key=lambda place: -known[place])
+
+
+def _environment(report: Report) -> Rows:
+    """What differs although it may: versions, device, commit."""
+    header = ("differs", *(code(run.id) for run in report.runs))
+    rows = tuple(
+        (code(name), *(code(value) for value in values)) for name, values in report.environment_differences.items()
+    )
+    return Rows(header, rows, "Environment")
+
+
+def _fitting(parts: Sequence[str | Rows], limit: int) -> str:
+    """Parts of at most `limit` bytes: earlier tables get their rows first; where even none fit, the last parts go."""
+    counts = {place: 0 for place, part in enumerate(parts) if isinstance(part, Rows)}
+
+    def size(place: int) -> int:
+        return len(_written(parts[place], counts.get(place, 0)).encode()) + 2
+
+    ending = "The rest does not fit in here; it is in the HTML report."
+    room = limit - len(ending) - 2
+    left = room - sum(size(place) for place in range(len(parts)))
+    for place in counts:
+        part = parts[place]
+        assert isinstance(part, Rows)
+        for row in part.rows:
+            left -= len(f"| {' | '.join(row)} |\n".encode())
+            if left < 0:
+                break
+            counts[place] += 1
+        left = max(left, 0)
     kept: list[str] = []
-    for part in parts:
-        if sum(map(len, kept)) + len(part) > LIMIT:
-            kept.append("The rest does not fit into a comment; it is in the HTML report.")
+    for place, part in enumerate(parts):
+        if size(place) > room:
+            kept.append(ending)
             break
-        kept.append(part)
+        room -= size(place)
+        kept.append(_written(part, counts.get(place, 0)))
     return "\n\n".join(kept) + "\n"
+
+
+def _written(part: str | Rows, count: int) -> str:
+    return part.written(count) if isinstance(part, Rows) else part

@@ -22,6 +22,7 @@ from .figures.samplers import samplers
 from .figures.samples import samples
 from .findings import Finding, conditions, findings
 from .tables import Tables, each
+from .unpaired import said_of
 
 if TYPE_CHECKING:
     from ..evals.store import Run
@@ -51,6 +52,14 @@ class Report:
         """The one model all are compared with, or "its baseline" where they have different ones."""
         names = {comparison.baseline for comparison in self.comparisons} or {self.tables.baseline}
         return names.pop() if len(names) == 1 else "its baseline"
+
+    @property
+    def environment_differences(self) -> dict[str, list[str]]:
+        """Fields of the runs' environments that are not the same in all, with each run's value ("" if it has none)."""
+        environments = [run.record.environment for run in self.runs]
+        names = dict.fromkeys(name for environment in environments for name in environment)
+        values = {name: [environment.get(name, "") for environment in environments] for name in names}
+        return {name: found for name, found in values.items() if len(set(found)) > 1}
 
     def noise_levels(self, unit: Unit = "x0", theme: style.Theme = "light", sigma_data: float = 0.5) -> go.Figure:
         table = frames.noise_levels(self.tables, self.comparisons, unit, sigma_data)
@@ -85,4 +94,5 @@ def assemble(runs: Sequence[Run], baseline: str | None = None, settings: Setting
     tables = frames.collect(runs, baseline)
     comparisons, refused = compare_all(tables, runs, settings)
     said = findings(comparisons, refused)
-    return Report(tuple(runs), tables, tuple(comparisons), tuple(refused), tuple(said), tuple(conditions(runs)))
+    first = [*conditions(runs), *said_of(comparisons)]
+    return Report(tuple(runs), tables, tuple(comparisons), tuple(refused), tuple(said), tuple(first))

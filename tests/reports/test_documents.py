@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
+import pandas as pd
 import pytest
 from markdown_it import MarkdownIt
 from sigmascope.evals.records import CellRecord
@@ -15,6 +17,7 @@ from sigmascope.reports.gate import judge
 from sigmascope.reports.numbers import interval, number, percent, reach, sigma_range, signed
 from sigmascope.reports.policy import Policy
 from sigmascope.reports.report import Report, assemble
+from sigmascope.reports.verdicts import Check, Outcome, Verdict
 
 from . import synthetic
 
@@ -165,9 +168,49 @@ def test_a_comment_has_verdict_bands_and_sparkline(report: Report) -> None:
 
 
 def test_a_long_comment_is_cut_and_says_so(report: Report) -> None:
-    text = markdown._fitting(["a" * 40_000, "b" * 40_000])
+    text = markdown._fitting(["a" * 40_000, "b" * 40_000], 60_000)
     assert "b" not in text.split("\n\n")[0]
     assert "does not fit" in text
+
+
+def wide(report: Report, metrics: int = 200) -> Report:
+    """The report with so many metrics at all its sampler settings, the last of which lost most."""
+    comparison = report.comparisons[-1]
+    one = comparison.metrics[comparison.metrics["metric"] == "class agreement"]
+    many = pd.concat([one.assign(metric=f"metric {index:03d}") for index in range(metrics)], ignore_index=True)
+    worst = many["metric"] == f"metric {metrics - 1:03d}"
+    for column in ("difference", "low", "high"):
+        many.loc[worst, column] -= 1.0
+    return replace(report, comparisons=(replace(comparison, metrics=many),))
+
+
+def test_a_comment_of_200_metrics_at_24_levels_fits_and_keeps_what_matters(report: Report) -> None:
+    outcomes = [*[Outcome.PASS] * 4700, Outcome.FAIL, *[Outcome.INCONCLUSIVE] * 99]
+    evidence = "12.3 against 12.1, difference +0.2 [−0.1, 0.5] at a margin of 0.6 (unpaired)"
+    checks = tuple(Check("m", f"metric {i}", "noninferior", one, evidence) for i, one in enumerate(outcomes))
+    many = wide(report)
+    assert len(many.comparisons[0].levels) == 24
+    comment = markdown.comment(many, Verdict(Outcome.FAIL, checks), "sigmascope gate a --baseline b")
+    assert len(comment.encode()) <= markdown.LIMIT
+    first, *others = [line for line in comment.splitlines() if line.startswith("| `m` |")]
+    assert "| fail |" in first
+    assert all("| inconclusive |" in line for line in others[:99])
+    (left,) = re.findall(r"^([\d,]+) more rows do not fit", comment, flags=re.MULTILINE)[:1]
+    assert int(left.replace(",", "")) == len(checks) - 1 - len(others)
+    assert comment.rstrip().endswith("Reproduce: `sigmascope gate a --baseline b`")
+    summary = markdown.comment(many, Verdict(Outcome.FAIL, checks), limit=1_000_000)
+    assert summary.count("| `m` |") == len(checks)
+    metrics = [line for line in summary.splitlines() if line.startswith("| `metric ")]
+    assert all("metric 199" in line for line in metrics[:16])
+
+
+def test_a_comment_tells_what_differs_between_the_environments(report: Report) -> None:
+    assert "| differs |" not in markdown.comment(report)
+    two = [synthetic.run({"m": "eps"}, f"digits-{name}") for name in "ab"]
+    two[1].record = two[1].record.model_copy(update={"environment": {"torch": "9.9", "device": "cpu"}})
+    comment = markdown.comment(assemble(two))
+    assert "| `torch` | `2.13.0` | `9.9` |" in comment
+    assert "| `device` |" not in comment
 
 
 def test_sparklines() -> None:

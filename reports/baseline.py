@@ -1,0 +1,160 @@
+"""Baselines: a run's numbers per level and metric as a small JSON file, committed and reviewed like code.
+
+run -> accept -> baselines/main.json -> `gate --baseline baselines/main.json` -> paired with the run it came from where
+that is at hand, by id and hash, else unpaired from the means and standard errors that the file holds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ..errors import ConfigError, StoreError
+from ..evals.records import TABLES, RunRecord
+from ..evals.store import Run, Store
+from .machine import finite
+from .unpaired import standard_errors
+
+_PER_SAMPLE = ("evaluations", "samples")
+
+
+class Baseline(BaseModel):
+    """What a baseline file holds. Readers pass over fields that they do not know, and refuse a newer version."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    schema_version: Literal[1] = 1
+    kind: Literal["sigmascope baseline"] = "sigmascope baseline"
+    reason: str
+    """Why it was accepted."""
+    accepted: str
+    """ISO 8601, UTC."""
+    digest: str
+    """sha256 of the run's per-sample tables."""
+    run: RunRecord
+    """The run it came from, without its suite and cells: models, fingerprint, environment."""
+    levels: list[dict[str, Any]]
+    """The run's `levels`, with the standard error over images."""
+    metrics: list[dict[str, Any]]
+    """The run's `metrics`."""
+
+
+class BaselineRun(Run):
+    """A baseline read like a run, which kept its `levels` (with a column standard_error) and `metrics` only."""
+
+    def __init__(self, path: Path, baseline: Baseline) -> None:
+        super().__init__(path)
+        self._baseline = baseline
+
+    @property
+    def id(self) -> str:
+        return self._baseline.run.id
+
+    @cached_property
+    def record(self) -> RunRecord:
+        return self._baseline.run
+
+    @property
+    def digest(self) -> str:
+        return f"{self.folder}:{self._baseline.digest}:{self._baseline.accepted}"
+
+    def table(self, name: str) -> pd.DataFrame:
+        rows = {"levels": self._baseline.levels, "metrics": self._baseline.metrics}.get(name)
+        if not rows:
+            return pd.DataFrame(columns=list(TABLES[name]))
+        return pd.DataFrame(rows).replace({None: np.nan})
+
+    def images(self, *setting: object, **named: object) -> dict[int, np.ndarray]:
+        return {}
+
+
+def accept(run: Run, reason: str, now: datetime | None = None) -> Baseline:
+    """A run's numbers as a baseline. Raises ConfigError without a reason, and for an incomplete or empty run."""
+    if not reason.strip():
+        raise ConfigError("--reason: expected why this is accepted, got nothing")
+    record = run.record
+    if record.status != "complete":
+        raise ConfigError(f"run {run.id}: expected a complete run to accept, got one that is {record.status}")
+    levels, metrics, evaluations = (run.table(name) for name in ("levels", "metrics", "evaluations"))
+    if levels.empty and metrics.empty:
+        raise ConfigError(f"run {run.id}: expected noise levels or metrics to accept, got neither")
+    errors = standard_errors(evaluations)[["model", "level", "standard_error"]]
+    levels = levels.merge(errors.astype({"model": levels["model"].dtype}), on=["model", "level"], how="left")
+    return Baseline(
+        reason=reason.strip(),
+        accepted=(now or datetime.now(UTC)).isoformat(timespec="seconds"),
+        digest=content_hash(run),
+        run=record.model_copy(update={"suite": {}, "cells": []}),
+        levels=finite(levels.to_dict("records")),
+        metrics=finite(metrics.to_dict("records")),
+    )
+
+
+def as_text(baseline: Baseline) -> str:
+    """JSON with a line for each level and metric, so that a change to one is one line of a diff."""
+    content = baseline.model_dump(mode="json")
+    tables = {name: content.pop(name) for name in ("levels", "metrics")}
+    head = json.dumps(content, indent=1, ensure_ascii=False).removesuffix("\n}")
+    listed = (
+        f' "{name}": [\n' + ",\n".join(f"  {json.dumps(row, ensure_ascii=False)}" for row in rows) + "\n ]"
+        for name, rows in tables.items()
+    )
+    return ",\n".join([head, *listed]) + "\n}\n"
+
+
+def read_baseline(path: Path) -> Baseline:
+    """Raises ConfigError where there is no such file, or it holds no baseline of a version this code knows."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ConfigError(f"baseline {path}: expected JSON that `baseline accept` wrote, got: {error}") from error
+    version = content.get("schema_version") if isinstance(content, dict) else None
+    if version != 1:
+        raise ConfigError(f"baseline {path}: expected schema_version 1, got {version!r}")
+    try:
+        return Baseline.model_validate(content)
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        raise ConfigError(f"baseline {path}: {problems}") from error
+
+
+def gate_pair(store: Store, baseline: str, candidate: str) -> list[Run]:
+    """The runs of a baseline and a candidate, as `Store.pair`, where the baseline may be a baseline file too.
+
+    With a file the baseline is the run it came from, if the store has it unchanged, else the file itself.
+    """
+    if not baseline.endswith(".json"):
+        return store.pair(baseline, candidate)
+    kept = read_baseline(Path(baseline))
+    return [_origin(store, kept) or BaselineRun(Path(baseline), kept), store.find(candidate)]
+
+
+def content_hash(run: Run) -> str:
+    """sha256 of the run's per-sample tables as they lie on disk."""
+    digest = hashlib.sha256()
+    for name in _PER_SAMPLE:
+        path = run.folder / f"{name}.parquet"
+        if path.is_file():
+            digest.update(f"{name}:".encode() + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _origin(store: Store, kept: Baseline) -> Run | None:
+    folder = store.root / kept.run.id
+    if not (folder / "run.json").is_file():
+        return None
+    run = Run(folder)
+    try:
+        whole = run.record.status == "complete" and content_hash(run) == kept.digest
+    except StoreError:
+        return None
+    names = [model.name for model in kept.run.models]
+    return run.select(*sorted(names, key=lambda name: name != kept.run.baseline)) if whole else None

@@ -1,0 +1,102 @@
+"""Noise levels compared without the baseline's per-image errors: from its means and their standard errors alone.
+
+A baseline file whose run is not at hand -> unpaired_levels -> the same columns as compare.compare_levels, wider bounds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from ..errors import IncomparableError
+from ..metrics.intervals import verdict
+from .verdicts import Verdict
+
+if TYPE_CHECKING:
+    from .compare import Comparison, Settings
+
+
+def standard_errors(evaluations: pd.DataFrame) -> pd.DataFrame:
+    """Mean error per model and level, and its standard error over images (draws of one image are one).
+
+    Columns: model, level, sigma, error, standard_error (NaN for a single image), images.
+    """
+    keys = ["model", "level", "sigma"]
+    images = evaluations.groupby([*keys, "image"], sort=False)["error"].mean().reset_index()
+    found = images.groupby(keys, sort=False)["error"].agg(["mean", "sem", "count"]).reset_index()
+    return found.rename(columns={"mean": "error", "sem": "standard_error", "count": "images"})
+
+
+def unpaired_levels(baseline: pd.DataFrame, candidate: pd.DataFrame, settings: Settings) -> pd.DataFrame:
+    """Ratio of the candidate's mean error to the baseline's at every level, as of independent samples.
+
+    baseline, candidate: rows of `standard_errors` of one model each. The log ratio's variance is the sum of both
+    (delta method); the errors of the same images under the same noise are positively correlated, so it is too large and
+    the bounds are cautious. Student's t at the smaller n - 1; over all levels at once by Bonferroni. Columns as of
+    `compare_levels`, and unpaired (true). Raises IncomparableError where the two were not measured at the same
+    levels, or at one of them on fewer than two images.
+    """
+    ours, theirs = (frame.sort_values("level").reset_index(drop=True) for frame in (baseline, candidate))
+    same = np.array_equal(ours["level"], theirs["level"])
+    if not (same and np.allclose(ours["sigma"], theirs["sigma"], rtol=1e-9, atol=0)):
+        raise IncomparableError(f"sigma grid: expected the baseline's {len(ours)} levels, got {len(theirs)} others")
+    if ours["standard_error"].isna().any() or theirs["standard_error"].isna().any():
+        raise IncomparableError("standard errors: expected two images or more at every level, got one")
+    relative = [frame["standard_error"] / frame["error"] for frame in (ours, theirs)]
+    error = np.hypot(*relative)
+    log = np.log(theirs["error"] / ours["error"])
+    images = np.minimum(ours["images"], theirs["images"])
+    tail, levels = 1 - settings.confidence, len(ours)
+    one, one_band = stats.t.ppf(1 - tail, images - 1), stats.t.ppf(1 - tail / settings.families / levels, images - 1)
+    two, two_band = stats.t.ppf(1 - tail / 2, images - 1), stats.t.ppf(1 - tail / 2 / levels, images - 1)
+    margin = math.log1p(settings.margin)
+    table = pd.DataFrame(
+        {
+            "level": ours["level"], "sigma": ours["sigma"], "ratio": np.exp(log), "low": np.exp(log - two * error),
+            "high": np.exp(log + two * error), "band_low": np.exp(log - two_band * error),
+            "band_high": np.exp(log + two_band * error), "images": images, "lower": log - one_band * error,
+            "upper": log + one * error, "error": error, "baseline": ours["error"], "candidate": theirs["error"],
+            "candidate_error": theirs["standard_error"],
+            "difference_error": np.hypot(ours["standard_error"], theirs["standard_error"]), "unpaired": True,
+        }
+    )  # fmt: skip
+    table["verdict"] = [verdict(low, high, margin) for low, high in zip(table["lower"], table["upper"], strict=True)]
+    better = [
+        verdict(-math.log(high), -math.log(low), margin) == "fail"
+        for low, high in zip(table["low"], table["band_high"], strict=True)
+    ]
+    table["change"] = np.where(table["verdict"] == "fail", "worse", np.where(better, "better", "same"))
+    return table
+
+
+def is_unpaired(comparison: Comparison) -> bool:
+    """Whether a comparison's levels had no per-image errors of the baseline to pair with."""
+    return "unpaired" in comparison.levels
+
+
+def said_of(comparisons: Sequence[Comparison]) -> list[str]:
+    """A sentence for each comparison that had to do without pairs."""
+    return [
+        f"{one.candidate} is compared with {one.baseline} unpaired: the baseline's per-image errors are not at hand, "
+        "so intervals are wider than they need be."
+        for one in comparisons
+        if is_unpaired(one)
+    ]
+
+
+def marked(verdict: Verdict, comparisons: Sequence[Comparison], metric: str) -> Verdict:
+    """The same verdict, whose checks of `metric` say "unpaired" where they are."""
+    models = {one.candidate for one in comparisons if is_unpaired(one)}
+    checks = tuple(
+        replace(check, evidence=f"{check.evidence} (unpaired)")
+        if check.model in models and check.metric == metric
+        else check
+        for check in verdict.checks
+    )
+    return replace(verdict, checks=checks)
