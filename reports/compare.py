@@ -329,7 +329,7 @@ def _require_same_levels(ours: pd.DataFrame, theirs: pd.DataFrame) -> None:
 
 
 def _require_nested(
-    ours: pd.DataFrame, theirs: pd.DataFrame, shared: pd.MultiIndex, baseline: str, candidate: str
+    ours: pd.DataFrame, theirs: pd.DataFrame, shared: pd.Index[Any], baseline: str, candidate: str
 ) -> None:
     """At each level one model was asked all that the other was, of two images at least."""
     rows = [index.get_level_values("level").value_counts() for index in (ours.index, theirs.index, shared)]

@@ -94,8 +94,8 @@ def measure_until(
             table.append(observed(seen, subject, probes, progress, rank))
             watch(seen)
         parts.append(table.frame())
-        for level, found in parts[-1].groupby("level")["error"]:
-            errors[level] = np.concatenate((errors[level], found.to_numpy()))
+        fresh = {level: found.to_numpy() for level, found in parts[-1].groupby("level")["error"]}
+        errors = [np.concatenate((known, fresh.get(level, known[:0]))) for level, known in enumerate(errors)]
         done, wanted = wanted, _wanted(wanted, errors, images, target, most)
     whole = pd.concat(parts, ignore_index=True)
     return whole.sort_values(["level", "draw", "image"], ignore_index=True)

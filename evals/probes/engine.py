@@ -26,7 +26,7 @@ KEYS = ("level", "sigma", "image", "label", "draw", "error")
 class Rows(NamedTuple):
     """Which evaluations to make: three int64 tensors of one length."""
 
-    index: Tensor
+    level: Tensor
     """Level numbers."""
     draw: Tensor
     image: Tensor
