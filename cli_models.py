@@ -95,9 +95,11 @@ def declared(values: Mapping[str, Any], fields: Sequence[str]) -> Model:
     except ValidationError as error:
         known = ", ".join(name for name in Model.model_fields if name not in ("name", "spec"))
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        message = str(first["msg"]).removeprefix("Value error, ")
-        raise ConfigError(f"{values['name']}: {place}: {message}; fields are {known}") from error
+        place = "".join(f"{part}: " for part in first["loc"])
+        unknown = first["type"] == "extra_forbidden"
+        message = "unknown field" if unknown else str(first["msg"]).removeprefix("Value error, ")
+        choices = f"; fields are {known}" if unknown else ""
+        raise ConfigError(f"{values['name']}: {place}{message}{choices}") from error
 
 
 def _value(text: str) -> Any:

@@ -156,7 +156,7 @@ def output(spec: Any) -> tuple[Parameterization, Callable[[Level], Tensor] | Non
     if text.startswith("edm"):
         sigma_data = float(expression(text[3:] or "0.5", (), "output")({}))
         return edm(sigma_data), lambda level: 1.0 / torch.hypot(level.sigma_t, sigma_data * level.alpha)
-    if "x0" not in text and "eps" not in text:
+    if text.isidentifier() or not ("x0" in text or "eps" in text):
         PARAMETERIZATIONS[text]  # raises, with the choices
     return _linear(text), None
 

@@ -66,7 +66,8 @@ def _outputs(denoiser: Denoiser) -> Iterator[Hypothesis]:
 def _clocks(denoiser: Denoiser) -> Iterator[Hypothesis]:
     schedule = denoiser.schedule
     yield Hypothesis("time runs the other way: the network wants it reversed", _reversed(denoiser))
-    yield Hypothesis("the path runs the other way: data and noise are at the other ends of time", _mirrored(denoiser))
+    if (mirrored := _mirrored(denoiser)) is not None:
+        yield Hypothesis("the path runs the other way: data and noise are at the other ends of time", mirrored)
     span = abs(schedule.last - schedule.first)
     for share in (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2):
         for shift in (-share * span, share * span):
@@ -173,14 +174,15 @@ def _reversed(denoiser: Denoiser) -> Denoiser:
     return _retimed(denoiser, lambda time: ends - time, at_native=True)
 
 
-def _mirrored(denoiser: Denoiser) -> Denoiser:
+def _mirrored(denoiser: Denoiser) -> Denoiser | None:
+    """A flow with its ends exchanged; on other paths that is the reversed clock."""
     schedule = denoiser.schedule.rescaled(1.0 / denoiser.unit)
     if isinstance(schedule, RectifiedFlow):
         other: Schedule = FlowMatching()
     elif isinstance(schedule, FlowMatching):
         other = RectifiedFlow()
     else:
-        return _reversed(denoiser)
+        return None
     return _changed(denoiser, schedule=other.rescaled(denoiser.unit))
 
 

@@ -26,11 +26,8 @@ def load_pickle(location: str, *, device: torch.device, micro_batch: int, recipe
             "safer: save its state dict and use state_dict: or safetensors: with a factory"
         )
     folder = SourceFolder(Path(recipe.factory)) if recipe.factory else None
-    read = _read if folder is None else folder.bound(_read)
-    try:
-        content = read(path)
-    except Exception as error:  # a pickle raises whatever it likes
-        raise LoadError(f"{spec}: can't be unpickled: {type(error).__name__}: {error}") from error
+    read = read_pickle if folder is None else folder.bound(read_pickle)
+    content = read(path, spec)
     if recipe.key:
         if not isinstance(content, Mapping) or recipe.key not in content:
             has = ", ".join(map(str, content)) if isinstance(content, Mapping) else f"a {type(content).__name__}"
@@ -44,6 +41,14 @@ def load_pickle(location: str, *, device: torch.device, micro_batch: int, recipe
     if folder is not None:
         denoiser.network = folder.bound(denoiser.network)
     return denoiser
+
+
+def read_pickle(path: Path, spec: str) -> Any:
+    """What a trusted file holds, whatever code that runs. Raises LoadError."""
+    try:
+        return _read(path)
+    except Exception as error:  # a pickle raises whatever it likes
+        raise LoadError(f"{spec}: can't be unpickled: {type(error).__name__}: {error}") from error
 
 
 def _read(path: Path) -> Any:

@@ -60,12 +60,7 @@ def load_python(location: str, *, device: torch.device, micro_batch: int, recipe
     """Call the factory. A Denoiser is used as it is, micro-batch and device included; a network as declared."""
     factory, folder = resolved(location, recipe.folder)
     make = factory if folder is None else folder.bound(factory)
-    try:
-        made = make()
-    except SigmascopeError:
-        raise
-    except Exception as error:  # whatever the user's code raises
-        raise LoadError(f"python:{location}: the factory failed: {type(error).__name__}: {error}") from error
+    made = built(make, location)
     if not isinstance(made, Denoiser):
         if recipe.declaration.path is None and not recipe.preset:
             raise LoadError(
@@ -79,6 +74,16 @@ def load_python(location: str, *, device: torch.device, micro_batch: int, recipe
     if folder is not None:
         made.network = folder.bound(made.network)
     return made
+
+
+def built(factory: Callable[..., Any], name: str) -> Any:
+    """What the factory returns. Raises LoadError when it fails."""
+    try:
+        return factory()
+    except SigmascopeError:
+        raise
+    except Exception as error:  # whatever the user's code raises
+        raise LoadError(f"python:{name}: the factory failed: {type(error).__name__}: {error}") from error
 
 
 def _imported(module_name: str, name: str, beside: Path | None) -> Any:

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from ...errors import LoadError
 from ..denoiser import Denoiser, Traits
 from .files import checked_file, sha256
-from .python import resolved
+from .pickles import read_pickle
+from .python import built, resolved
 from .spec import LOADERS, Recipe, as_declared
 
 
@@ -34,11 +35,18 @@ def load_safetensors(location: str, *, device: torch.device, micro_batch: int, r
 
 @LOADERS.register("state_dict")
 def load_state_dict(location: str, *, device: torch.device, micro_batch: int, recipe: Recipe) -> Denoiser:
-    """A checkpoint by torch.save with tensors and plain values only, for the recipe's factory."""
+    """A checkpoint by torch.save, for the recipe's factory; with trust_pickle it may hold other objects besides."""
     spec = f"state_dict:{location}"
     path = checked_file(location, "state_dict")
-    weights = _entry(read_tensors(path, spec), recipe.key, spec)
-    return _filled(weights, path, spec, device=device, micro_batch=micro_batch, recipe=recipe)
+    trusted = False
+    try:
+        content = read_tensors(path, spec)
+    except LoadError:
+        if not recipe.trust_pickle:
+            raise
+        content, trusted = read_pickle(path, spec), True
+    weights = _entry(content, recipe.key, spec)
+    return _filled(weights, path, spec, device=device, micro_batch=micro_batch, recipe=recipe, trusted=trusted)
 
 
 def read_tensors(path: Path, spec: str) -> Any:
@@ -46,10 +54,9 @@ def read_tensors(path: Path, spec: str) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        what = str(error).split("\n")[0]
         raise LoadError(
-            f"{spec}: expected tensors and plain values, got pickled objects, which may run code; nothing was run "
-            f"({what[:160]}). If you trust the file: pickle:{path} with trust_pickle"
+            f"{spec}: expected tensors and plain values, got something else, such as pickled objects, which may run "
+            "code; nothing was run. If you trust the file, say --trust-pickle"
         ) from error
     except Exception as error:  # a broken archive raises whatever it made torch meet
         raise LoadError(f"{spec}: not a readable checkpoint: {type(error).__name__}: {error}") from error
@@ -71,12 +78,19 @@ def _entry(content: Any, key: str, spec: str) -> dict[str, Tensor]:
 
 
 def _filled(
-    weights: dict[str, Tensor], path: Path, spec: str, *, device: torch.device, micro_batch: int, recipe: Recipe
+    weights: dict[str, Tensor],
+    path: Path,
+    spec: str,
+    *,
+    device: torch.device,
+    micro_batch: int,
+    recipe: Recipe,
+    trusted: bool = False,
 ) -> Denoiser:
     if not recipe.factory:
         raise LoadError(f"{spec}: expected factory, MODULE:FUNCTION that builds the network these weights are for")
     factory, folder = resolved(recipe.factory, recipe.folder)
-    made = (factory if folder is None else folder.bound(factory))()
+    made = built(factory if folder is None else folder.bound(factory), recipe.factory)
     network = made[0] if isinstance(made, tuple) and made else made
     if not isinstance(network, nn.Module):
         raise LoadError(f"{spec}: expected {recipe.factory} to return a module, got {type(network).__name__}")
@@ -92,7 +106,7 @@ def _filled(
         network.load_state_dict(weights)
     except RuntimeError as error:  # sizes that differ
         raise LoadError(f"{spec}: {error}") from error
-    traits = Traits(spec=spec, fingerprint=sha256(path))
+    traits = Traits(spec=spec, fingerprint=sha256(path), trusted=trusted)
     denoiser = as_declared(made, recipe, device=device, micro_batch=micro_batch, traits=traits)
     if folder is not None:
         denoiser.network = folder.bound(denoiser.network)

@@ -87,6 +87,7 @@ def test_time_formulas() -> None:
         ({"path": {"beta": [1.0]}}, "alphas_cumprod, betas, sigmas"),
         ({"path": 3}, "path: expected a name"),
         ({"output": "noise"}, "unknown parameterization 'noise'.*eps"),
+        ({"output": "epsilon"}, "unknown parameterization 'epsilon'.*eps, flow"),
         ({"output": "logits"}, "tokens.*Gaussian"),
         ({"output": "x0*eps"}, "linear in x0 and eps"),
         ({"output": {"c_skip": "1"}}, "c_skip, c_out and c_in"),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -160,6 +162,25 @@ def test_a_graph_of_any_batch_size(tmp_path: Path) -> None:
     program = torch.export.export(Net().eval(), (torch.zeros(4, 2), torch.zeros(4)), dynamic_shapes=(rows, rows))
     torch.export.save(program, tmp_path / "n.pt2")
     assert torch.allclose(answer(f"exported:{tmp_path}/n.pt2", Recipe(DECLARED)), expected())
+
+
+def test_a_checkpoint_with_other_objects_is_read_on_demand_and_recorded(source: Path) -> None:
+    """Training scripts put their arguments beside the weights."""
+    torch.save({"ema": Net().state_dict(), "args": argparse.Namespace(lr=1.0)}, source / "c.pt")
+    torch.save({"ema": Net().state_dict()}, source / "w.pt")
+    recipe = Recipe(DECLARED, factory=f"{source}/train.py:build", key="ema")
+    with pytest.raises(LoadError, match=r"nothing was run.*--trust-pickle"):
+        load(f"state_dict:{source}/c.pt", recipe=recipe)
+    trusting = replace(recipe, trust_pickle=True)
+    assert torch.allclose(answer(f"state_dict:{source}/c.pt", trusting), 0.5 * expected())  # the source halves
+    trusted = [load(f"state_dict:{source}/{name}.pt", recipe=trusting).traits.trusted for name in "cw"]
+    assert trusted == [True, False]
+
+
+def test_a_factory_that_fails_is_named(tmp_path: Path) -> None:
+    torch.save(Net().state_dict(), tmp_path / "w.pt")
+    with pytest.raises(LoadError, match=r"torch.nn:Linear: the factory failed: TypeError"):
+        load(f"state_dict:{tmp_path}/w.pt", recipe=Recipe(DECLARED, factory="torch.nn:Linear"))
 
 
 def test_a_pickle_is_read_on_demand_only_and_recorded(tmp_path: Path) -> None:

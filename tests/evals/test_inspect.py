@@ -86,7 +86,7 @@ PLANTED_EPS: dict[str, tuple[dict[str, Any], str]] = {
     "x0 declared": ({"output": "x0"}, "looks like eps, declared x0"),
     "the sign": ({"output": "-eps"}, "looks like eps, declared -eps"),
     "score declared": ({"output": "score"}, "looks like eps, declared score"),
-    "reversed time": ({"time": "999 - t"}, "other way"),
+    "reversed time": ({"time": "999 - t"}, "time runs the other way"),
     "index shifted by 25": ({"time": "t + 25"}, "index is shifted.*too high|index is shifted.*too low"),
     "index shifted by -50": ({"time": "t - 50"}, "index is shifted"),
     "index shifted by one": ({"time": "index + 1"}, "shifted by one"),
@@ -109,7 +109,7 @@ def test_mistakes_on_the_eps_model_are_named(plant: str, eps: Bundled, digits: D
 PLANTED_V: dict[str, tuple[dict[str, Any], str]] = {
     "eps declared": ({"output": "eps"}, "looks like v, declared eps"),
     "the sign": ({"output": "-v"}, "looks like v, declared -v"),
-    "reversed time": ({"time": "999 - t"}, "other way"),
+    "reversed time": ({"time": "999 - t"}, "time runs the other way"),
     "index shifted by 25": ({"time": "t + 25"}, "index is shifted"),
     "index shifted by minus one": ({"time": "t - 1"}, "shifted by one"),
     "[0, 1] declared": ({"data_range": (0.0, 1.0)}, r"data in \[-1, 1\], declared \[0, 1\]"),
