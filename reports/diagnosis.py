@@ -132,7 +132,7 @@ RULES: tuple[Rule, ...] = (
         above="takes the noise level it is told for a lower one than it is",
         cause="a time index that is off by one, another schedule or time scale than in training",
         source="the residual of E[x0 | x] is orthogonal to every function of x, its derivative in sigma included",
-        least=0.015,
+        least=0.02,
         share=_of("gain"),
     ),
     Rule(
