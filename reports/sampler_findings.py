@@ -100,7 +100,7 @@ RULES: tuple[SamplerRule, ...] = (
         "local_error",
         "share",
         1 / 3,
-        "loses most of what it loses at all in one step, which is much longer than its neighbours",
+        "loses over a third of what it loses at all in one step, much longer than its neighbours",
         "levels left out of the grid; `sigmascope advise` proposes where to spend steps",
         "the errors of a given number of steps add up to least where all steps err alike",
         where=_long,

@@ -6,7 +6,7 @@ is added to the state; both states are taken down to 0 by the same solver, begun
     gain   sqrt(E |dx_0|^2 / E |dx_sigma|^2)
 
 On Gaussian data a mode's is sqrt(l / (l + sigma^2)), so a white disturbance's is sqrt(mean l / (l + sigma^2)). Cost:
-two walks from each level that is asked about, at most `levels` of them, spread over the grid: 2 I (I + 1) / 2
+two walks from each level that is asked about, at most `levels` of them, spread over the grid: I (I + 1)
 evaluations of Euler where all are.
 """
 

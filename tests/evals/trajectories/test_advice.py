@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import itertools
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from sigmascope import fixtures
 from sigmascope.errors import ConfigError
+from sigmascope.evals.attribution import class_balanced
+from sigmascope.evals.models import load_model
 from sigmascope.evals.noise import Noise
 from sigmascope.evals.samplers import GRIDS, solver
 from sigmascope.evals.schedules import RectifiedFlow
+from sigmascope.evals.suite import read_suite
 from sigmascope.evals.trajectories import Course
 from sigmascope.evals.trajectories.advice import advise, proposed
 from sigmascope.fixtures.oracles import FiniteSet, Gaussian, as_denoiser
@@ -90,3 +95,13 @@ def test_what_can_not_be_advised_is_refused() -> None:
     flow = Course(as_denoiser(GAUSSIAN, RectifiedFlow()), lambda: solver("euler"), 5, GRIDS["linear"], Noise(0))
     with pytest.raises(ConfigError, match="starts at a finite sigma"):
         advise(flow, IDS, start="linear")
+
+
+@pytest.mark.slow
+def test_a_networks_steps_are_better_spent_too() -> None:
+    folder = Path(fixtures.__file__).parent
+    model = next(model for model in read_suite(folder / "demo.toml").models if model.name == "digits-eps")
+    denoiser = load_model(model, folder, device="cpu", micro_batch=32)
+    digits = Course(denoiser, lambda: solver("heun"), 8, GRIDS["log_snr"], Noise(0), class_balanced(denoiser))
+    found = advise(digits, torch.arange(32), start="log_snr", rounds=1)
+    assert found.better
