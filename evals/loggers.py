@@ -117,7 +117,7 @@ def lightning_callback(
     not installed or every_n_steps is below 1.
     """
     from .denoiser import Denoiser
-    from .training import probe
+    from .training import probe, same_modes
 
     if every_n_steps < 1:
         raise ConfigError(f"every_n_steps: expected at least 1, got {every_n_steps}")
@@ -132,8 +132,9 @@ def lightning_callback(
             if not trainer.is_global_zero or step == self.last or step % every_n_steps:
                 return
             self.last = step
-            asked = denoiser if isinstance(denoiser, Denoiser) else denoiser(module)
-            self.reading = (read or probe)(asked, images, labels)
+            with same_modes(module):  # to wrap a network puts it in eval mode
+                asked = denoiser if isinstance(denoiser, Denoiser) else denoiser(module)
+                self.reading = (read or probe)(asked, images, labels)
             for logger in trainer.loggers:
                 self.reading.log(logger, step)
 

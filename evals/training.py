@@ -107,7 +107,7 @@ def probe(
     """
     with contextlib.ExitStack() as stack:
         for module in _roots(denoiser):
-            stack.enter_context(_same_modes(module))
+            stack.enter_context(same_modes(module))
         asked = _asked(denoiser, declaration, images)
         cuda = [asked.device] if asked.device.type == "cuda" else []
         stack.enter_context(torch.random.fork_rng(cuda))
@@ -198,7 +198,7 @@ def _roots(denoiser: Denoiser | nn.Module) -> list[nn.Module]:
 
 
 @contextlib.contextmanager
-def _same_modes(root: nn.Module) -> Iterator[None]:
+def same_modes(root: nn.Module) -> Iterator[None]:
     """Every submodule's train or eval mode is afterwards what it was."""
     modes = [(module, module.training) for module in root.modules()]
     try:

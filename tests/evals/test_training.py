@@ -268,11 +268,13 @@ def test_the_lightning_callback_looks_every_so_many_steps(monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, "lightning.pytorch", SimpleNamespace(Callback=FakeCallback))
     monkeypatch.setitem(sys.modules, "lightning", SimpleNamespace())
     module, kept = network(), Kept()
-    callback = lightning_callback(lambda module: wrapped(module), IMAGES, every_n_steps=5)
+    module.train()
+    callback = lightning_callback(lambda module: wrap(module, EDM(), "x0", (16,)), IMAGES, every_n_steps=5)
     for step, main in ((4, True), (5, True), (5, True), (10, False), (15, True)):
         trainer = SimpleNamespace(global_step=step, is_global_zero=main, loggers=[kept])
         callback.on_train_batch_end(trainer, module, None, None, 0)
     assert list(kept.steps) == [5, 15]
+    assert all(part.training for part in module.modules())
     assert isinstance(callback.reading, Reading)
     with pytest.raises(ConfigError, match="every_n_steps: expected at least 1, got 0"):
         lightning_callback(as_denoiser(ORACLE), IMAGES, every_n_steps=0)
@@ -304,6 +306,7 @@ def test_mlflow_itself_gives_back_what_was_logged(tmp_path: Path, monkeypatch: p
     mlflow = pytest.importorskip("mlflow")
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     mlflow.set_tracking_uri(tmp_path.as_uri())
+    mlflow.set_experiment("test")
     reading = probe(wrapped(network()), IMAGES)
     with mlflow.start_run() as run:
         for step in (1000, 100_000):
