@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import IncomparableError
-from ..metrics.intervals import paired_log_ratio, verdict
+from ..metrics.intervals import PairedRatio, paired_log_ratio, verdict
 from .tables import Tables, better, each
 from .unpaired import standard_errors, unpaired_levels
 
@@ -159,8 +159,8 @@ def compare_levels(
     the log ratio (all levels at once, this level alone) and error, its standard error; baseline and candidate, mean
     errors, with the standard errors of the candidate's and of their difference; verdict against the margin ("fail":
     worse for sure, by the bound over all levels, and not shown to be within the margin; "pass": shown to be within it;
-    else "inconclusive"); change ("worse" where the verdict is "fail", "better" where the ratio is lower for sure, by the
-    two-sided bound over all levels, and not shown to be within the margin, else "same").
+    else "inconclusive"); change ("worse" where the verdict is "fail", "better" where the ratio is lower for sure, by
+    the two-sided bound over all levels, and not shown to be within the margin, else "same").
     Raises IncomparableError where the two were not measured at the same levels, or at one of them neither on all that
     the other was.
     """
@@ -168,9 +168,18 @@ def compare_levels(
     return level_table(sigmas, ours, theirs, settings)
 
 
-def level_table(sigmas: pd.Series, ours: np.ndarray, theirs: np.ndarray, settings: Settings = DEFAULT) -> pd.DataFrame:
-    """`compare_levels` of paired errors (images, levels), NaN in both where an image was not asked; sigma by level."""
-    paired = paired_log_ratio(
+def level_table(
+    sigmas: pd.Series,
+    ours: np.ndarray,
+    theirs: np.ndarray,
+    settings: Settings = DEFAULT,
+    paired: PairedRatio | None = None,
+) -> pd.DataFrame:
+    """`compare_levels` of paired errors (images, levels), NaN in both where an image was not asked; sigma by level.
+
+    `paired` holds their bounds where they aren't those of a number of images that was fixed beforehand.
+    """
+    paired = paired or paired_log_ratio(
         ours, theirs, settings.confidence, settings.resamples, settings.seed, families=settings.families
     )
     margin = math.log1p(settings.margin)

@@ -1,0 +1,135 @@
+"""`sigmascope gate --sequential`: both models on the same images, a batch at a time, until the verdict is settled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .cli_models import Named, named_model
+from .errors import ConfigError, IncomparableError
+from .terminal import err
+
+if TYPE_CHECKING:
+    from .evals.planning import Plan
+    from .evals.suite import Suite
+    from .reports.decide import Decision
+    from .reports.policy import Policy
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the command line says beside the two models and the policy."""
+
+    data: str = ""
+    """Held-out images; else those of the models' suite."""
+    limit: int | None = None
+    budget: int | None = None
+    """Goes before the policy's."""
+    device: str = "cpu"
+    batch_size: int = 1024
+    trust_pickle: bool = False
+
+
+def decide_sequentially(candidate: str, baseline: str, policy: Policy, runs: Path, asked: Asked) -> Decision:
+    """Ask both models until the policy's verdict is settled, and no longer than the budget lasts.
+
+    Models are named as everywhere: SCHEME:LOCATION, SUITE.toml:MODEL or RUN:MODEL; data, levels, draws and seed are
+    those of the baseline's suite or run, or else the defaults of a suite.
+    """
+    from .evals.planning import prepare
+    from .evals.sequential import Search, search
+    from .reports.anytime import decide_look, margins
+
+    first, second = (named_model(text, [], Path(), runs) for text in (baseline, candidate))
+    suite = _suite(first, second, _settings(baseline, runs), asked)
+    with err.status("Loading models and data"):
+        plan = prepare(
+            suite,
+            first.folder,
+            device=asked.device,
+            limit=asked.limit,
+            batch_size=asked.batch_size,
+            trust_pickle=asked.trust_pickle,
+        )
+    names = [model.name for model in suite.models]
+    assert suite.probes is not None
+    how = Search(
+        margins(policy, plan.sigmas), suite.probes.draws, asked.budget or policy.budget, policy.settings().confidence
+    )
+    last = None
+    for number, look in enumerate(search(*(plan.subjects[name] for name in names), how, batch_size=plan.batch_size), 1):
+        last = look
+        _tell(number, look.settled.passed.sum(), look.settled.failed.sum(), plan, look.evaluations, len(how.levels))
+    assert last is not None
+    return decide_look(policy, last, plan.sigmas, *names)
+
+
+def _tell(number: int, passed: int, failed: int, plan: Plan, evaluations: int, levels: int) -> None:
+    fixed = 2 * levels * len(plan.data.images) * (plan.suite.probes.draws if plan.suite.probes else 1)
+    err.print(
+        f"look {number}: {evaluations:,} evaluations ({evaluations / fixed:.0%} of all), {passed} of {levels} levels "
+        f"passed, {failed} failed",
+        markup=False, highlight=False, soft_wrap=True,
+    )  # fmt: skip
+
+
+def _settings(text: str, runs: Path) -> dict[str, Any]:
+    """The suite a model is named in, as a run has it or a file; empty for a spec."""
+    from .evals.loading import known_loaders
+    from .evals.store import Store
+    from .evals.suite import read_suite
+
+    file, suffix, _ = text.partition(".toml:")
+    if suffix:
+        return read_suite(Path(f"{file}.toml")).model_dump(by_alias=True)
+    return {} if text.partition(":")[0] in known_loaders() else dict(Store(runs).find(text).record.suite)
+
+
+def _suite(first: Named, second: Named, settings: dict[str, Any], asked: Asked) -> Suite:
+    """The suite that probes the two models alike. Raises ConfigError without data, IncomparableError for two sets."""
+    from .evals.suite import checked_suite
+
+    sources = [_placed(named.place.data, named.place.folder) for named in (first, second) if named.place.data]
+    if not asked.data and len(set(sources)) > 1:
+        raise IncomparableError(
+            f"data: expected the same for both, got {sources[0]!r} against {sources[1]!r}; name one"
+        )
+    source = _placed(asked.data, Path()) if asked.data else next(iter(sources), "")
+    if not source:
+        raise ConfigError(
+            "gate --sequential: expected --data with held-out images, or models of a suite that names them"
+        )
+    probes = settings.get("probes") or {}
+    kept = {name: probes[name] for name in ("levels", "sigma_min", "sigma_max") if probes.get(name) is not None}
+    draws = 1 if probes.get("precision") else probes.get("draws", 1)
+    limit = (settings.get("data") or {}).get("limit") if not asked.data else None
+    same = first.model.name == second.model.name
+    other = second.model.model_copy(update={"name": f"{second.model.name} (candidate)"}) if same else second.model
+    content = {
+        "schema": 1,
+        "name": "gate",
+        "seed": settings.get("seed", 0),
+        "data": {"source": source, "limit": limit},
+        "models": [_dumped(first.model, first.folder, first), _dumped(other, second.folder, first)],
+        "probes": {**kept, "draws": draws, "worst": 0},
+    }
+    if "micro_batch" in settings:
+        content["micro_batch"] = settings["micro_batch"]
+    return checked_suite(content, "gate --sequential")
+
+
+def _dumped(model: Any, folder: Path, first: Named) -> dict[str, Any]:
+    """A model's fields; relative to its own folder where that is not the one the suite is prepared in."""
+    values: dict[str, Any] = model.model_dump()
+    if folder.resolve() != first.folder.resolve():
+        scheme, _, location = model.spec.partition(":")
+        values["spec"] = f"{scheme}:{_placed(location, folder)}"
+    return values
+
+
+def _placed(source: str, folder: Path) -> str:
+    """A path made absolute, where it is one; a module's name stays."""
+    file, colon, rest = source.partition(":")
+    found = folder / file
+    return f"{found.resolve()}{colon}{rest}" if file and found.exists() else source

@@ -1,0 +1,121 @@
+"""Looking at paired errors as often as one likes: bounds that hold at every look, and when a verdict is settled.
+
+Errors of the images seen so far -> `anytime_log_ratio` (a PairedRatio whose bounds are an asymptotic confidence
+sequence) -> `settled`. The error rates of `intervals.verdict` hold whenever one stops, so no look has to be planned.
+evals/sequential.py asks for the errors, batch after batch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import minimize_scalar
+
+from ..errors import ConfigError
+from .intervals import Floats, PairedRatio, paired_log_ratio
+
+FIRST = 64
+"""Images of the first look, at least: the bounds are asymptotic."""
+
+
+def half_width(count: ArrayLike, alpha: ArrayLike, eta2: float) -> Floats:
+    """Of a one-sided asymptotic confidence sequence for a mean, in standard deviations of one observation:
+    sqrt(2 (t eta^2 + 1) / (t eta)^2 log(1 + sqrt(t eta^2 + 1) / (2 alpha))) after t observations.
+
+    Waudby-Smith, Arbour, Sinha, Kennedy & Ramdas 2024 (arXiv 2103.06476), one-sided form.
+    """
+    t = np.asarray(count, np.float64)
+    spread = t * eta2 + 1.0
+    level = np.asarray(alpha, np.float64)
+    return np.asarray(np.sqrt(2.0 * spread / (t**2 * eta2) * np.log1p(np.sqrt(spread) / (2.0 * level))))
+
+
+def p_value(estimate: ArrayLike, error: ArrayLike, count: ArrayLike, eta2: float) -> Floats:
+    """The least alpha whose lower bound is above 0: `half_width` solved for it, at most 1.
+
+    estimate, its standard error after `count` observations. An estimate of exactly 0 without any error has p = 1.
+    """
+    t, size = np.asarray(count, np.float64), np.asarray(estimate, np.float64)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        z2 = np.where(size == 0, 0.0, (size / np.asarray(error, np.float64)) ** 2)
+        power = z2 * t * eta2 / (2.0 * (t * eta2 + 1.0))
+        p = np.sqrt(t * eta2 + 1.0) / (2.0 * np.expm1(power))
+    return np.where(size > 0, np.minimum(p, 1.0), np.where(np.isnan(size), np.nan, 1.0))
+
+
+def tuned(count: float, alpha: float) -> float:
+    """The eta^2 whose half-width after `count` observations is the least."""
+    best = minimize_scalar(lambda log: float(half_width(count, alpha, float(np.exp(log)))), bounds=(-30, 10))
+    return float(np.exp(best.x))
+
+
+def anytime_log_ratio(baseline: ArrayLike, candidate: ArrayLike, confidence: float, eta2: float) -> PairedRatio:
+    """`paired_log_ratio` with bounds that hold at all looks together: its `lower` by Holm over the columns, its bands
+    by Bonferroni, each column with its own number of images (NaN in both tables: not asked).
+
+    The log ratio of means is asymptotically linear, so the sequence of its estimates has the bounds of a mean's, with
+    the spread of its influence values. eta2 must be fixed before the data are seen.
+    Raises DataError as `paired_log_ratio` does.
+    """
+    fixed = paired_log_ratio(baseline, candidate, confidence, resamples=1)
+    count = (~np.isnan(fixed.influence)).sum(axis=0)
+    alpha, columns = 1.0 - confidence, len(fixed.ratio)
+    log, root = np.log(fixed.ratio), fixed.error * np.sqrt(count)
+
+    def half(level: float | Floats) -> Floats:
+        return np.asarray(half_width(count, level, eta2) * root)
+
+    shares = holm_shares(p_value(log, fixed.error, count, eta2), alpha)
+    return replace(
+        fixed,
+        low=np.exp(log - half(alpha / 2)),
+        high=np.exp(log + half(alpha / 2)),
+        band_low=np.exp(log - half(alpha / 2 / columns)),
+        band_high=np.exp(log + half(alpha / 2 / columns)),
+        lower=log - half(shares),
+        upper=log + half(alpha),
+    )
+
+
+def holm_shares(p: Floats, alpha: float) -> Floats:
+    """The alpha each of k tests is held against by Holm's step-down (1979): alpha/k for the smallest p, alpha/(k-1) for
+    the next while each is rejected; where one is not, that one's for all that follow. Exactly p <= share is rejected.
+    """
+    order = np.argsort(p, kind="stable")
+    steps = alpha / np.arange(len(p), 0, -1)
+    kept = np.flatnonzero(~(p[order] <= steps))
+    if len(kept):
+        steps[kept[0] :] = steps[kept[0]]
+    shares = np.empty(len(p))
+    shares[order] = steps
+    return shares
+
+
+@dataclass(frozen=True, eq=False)
+class Settled:
+    """Which columns need no further look: `passed`, below their margin for sure; `failed`, worse for sure, and seen to
+    be worse by the margin."""
+
+    passed: NDArray[np.bool_]
+    failed: NDArray[np.bool_]
+
+    @property
+    def verdict(self) -> bool:
+        """Whether the verdict over all columns is settled: one failed, or all passed."""
+        return bool(self.failed.any() or self.passed.all())
+
+
+def settled(seen: PairedRatio, margin: ArrayLike) -> Settled:
+    """What a look settles, against margins of the log ratio, (k,) or one.
+
+    A difference that is sure and smaller than the margin is given time to pass: only an estimate at the margin or
+    beyond ends the search. Stopping later than one may costs no error rate.
+    """
+    limit: NDArray[Any] = np.asarray(margin, np.float64)
+    if not (limit > 0).all():
+        raise ConfigError(f"expected margins above 0, got {limit.min()}")
+    passed = seen.upper < limit
+    return Settled(passed, ~passed & (seen.lower > 0) & (np.log(seen.ratio) >= limit))
