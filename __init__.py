@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from .evals import loggers, parameterization, samplers, schedules
     from .evals.companions import Autoencoder, TextEncoder
     from .evals.conditioning import Guidance, guided
+    from .evals.declaration import Declaration
     from .evals.denoiser import Denoiser, Traits, wrap
     from .evals.inspect import inspect
-    from .evals.loading import load, presets
+    from .evals.loading import Recipe, load, presets
     from .evals.loggers import lightning_callback
     from .evals.noise import Noise
     from .evals.store import Run, Store
@@ -26,9 +27,11 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Autoencoder": "evals.companions:Autoencoder",
+    "Declaration": "evals.declaration:Declaration",
     "Denoiser": "evals.denoiser:Denoiser",
     "Guidance": "evals.conditioning:Guidance",
     "Noise": "evals.noise:Noise",
+    "Recipe": "evals.loading:Recipe",
     "Run": "evals.store:Run",
     "Store": "evals.store:Store",
     "TextEncoder": "evals.companions:TextEncoder",
@@ -50,9 +53,11 @@ _HOMES = {
 
 __all__ = [
     "Autoencoder",
+    "Declaration",
     "Denoiser",
     "Guidance",
     "Noise",
+    "Recipe",
     "Run",
     "Store",
     "TextEncoder",

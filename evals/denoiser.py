@@ -11,6 +11,7 @@ sigma_network = u sigma; latents and points, which have no range, keep their own
 from __future__ import annotations
 
 import contextlib
+import difflib
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -22,7 +23,7 @@ from torch import Tensor, nn
 from ..errors import ConfigError, ModelError, SigmascopeError
 from .calling import Cond, Network, calling, modules_of, only_tensor, picking
 from .companions import Autoencoder, TextEncoder, as_autoencoder, as_text_encoder
-from .declaration import Declaration, Resolved, resolve
+from .declaration import FIELDS, Declaration, Resolved, resolve
 from .guards import Guard
 from .levels import Level, broadcast
 from .parameterization import Parameterization, Prediction
@@ -267,6 +268,7 @@ def wrap(
     micro_batch: int = 64,
     device: torch.device | str = "cpu",
     traits: Traits | None = None,
+    **unknown: object,
 ) -> Denoiser:
     """A Denoiser from a network you already hold. The fields are those of `Declaration`, documented there.
 
@@ -282,6 +284,10 @@ def wrap(
         >>> halve.denoise(torch.ones(1, 2), 1.0).x0
         tensor([[0.5000, 0.5000]])
     """
+    for name in unknown:
+        near = difflib.get_close_matches(name, FIELDS, n=1)
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        raise ConfigError(f"wrap: unknown field {name!r}{hint}; fields are {', '.join(FIELDS)}")
     declared = Declaration(
         path, output, event_shape, time, call, pick, data_range, off_grid, time_shape, batch, grad, dtype, classes,
         autoencoder, text,

@@ -13,6 +13,7 @@ import json
 import torch
 from torch import Tensor
 
+from ..errors import ConfigError
 from .denoiser import Denoiser
 from .levels import broadcast
 from .noise import Noise
@@ -55,6 +56,8 @@ def _answers(denoiser: Denoiser, times: Tensor) -> Tensor:
     evaluations = denoiser.evaluations
     try:
         raw = denoiser.raw(x_t.to(denoiser.device), level, {} if classes is None else {"class_labels": ids % classes})
+    except ConfigError:  # how it is asked is wrong, such as guidance by a condition that it does not have
+        raise
     except Exception:  # a model that fails here fails in its cells too, where it is told
         raw = torch.zeros(0)
     denoiser.evaluations = evaluations

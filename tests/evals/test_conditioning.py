@@ -7,6 +7,7 @@ import torch
 from sigmascope.errors import ConfigError
 from sigmascope.evals.conditioning import Guidance, encode_text, guided
 from sigmascope.evals.denoiser import Denoiser, wrap
+from sigmascope.evals.identity import identity
 from torch import Tensor
 
 NULL = {"class_labels": 4}
@@ -132,3 +133,10 @@ def test_a_real_pipelines_encoder() -> None:
         expected = unet(x, level.time.float().expand(2), cond["encoder_hidden_states"]).sample
     assert torch.allclose(found, expected, atol=1e-5)
     assert not torch.allclose(found, denoiser.raw(x, level, encode_text(Pipeline(), ["dog", "dog"])))
+
+
+def test_guidance_by_an_unknown_condition_is_known_before_anything_runs() -> None:
+    """A run's identity asks the network, and so meets a null that names no condition."""
+    denoiser = wrap(lambda x, t, class_labels: x, "edm", "x0", (2,), call="x, t, class_labels=class_labels", classes=3)
+    with pytest.raises(ConfigError, match=r"guidance: no conditioning \['class_label'\]; there is \['class_labels'\]"):
+        identity(guided(denoiser, Guidance(2.0, {"class_label": 3})))

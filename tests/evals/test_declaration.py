@@ -285,3 +285,8 @@ def test_a_path_of_formulas() -> None:
     torch.testing.assert_close(gvp.at(circle(times).sigma).time, 1 - times)
     with pytest.raises(ConfigError, match=r"path\.alpha: unknown name 'beta'"):
         path({"alpha": "beta", "sigma_t": "t"})
+
+
+def test_an_unknown_field_lists_the_fields() -> None:
+    with pytest.raises(ConfigError, match=r"unknown field 'times' \(did you mean 'time'\?\); fields are path, output"):
+        wrap(lambda x, t: x, "edm", "x0", (2,), times="index")
