@@ -89,7 +89,7 @@ def _print(found: Advice, model: str, sampler: str) -> None:
         f"{model} with {sampler}, {len(before.sizes)} steps: {verdict}; squared distance to its end points "
         f"{_distance(before)} → {_distance(after)}, {percent(ratio)} (ratio {number(ratio)} {bounds}), on "
         f"{found.samples} samples that did not choose it",
-        f'grids = ["{after.name}"]',
+        f'grids = ["{after.name}"]' if found.better else f"{before.name} may stay",
     ]
     for line, style in zip(lines, ("bold", None), strict=True):
         out.print(line, style=style, markup=False, highlight=False, soft_wrap=True)

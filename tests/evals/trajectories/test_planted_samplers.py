@@ -6,16 +6,17 @@ import itertools
 import math
 from collections.abc import Callable
 
+import pandas as pd
 import pytest
 import torch
 from sigmascope.evals.denoiser import Cond, Denoiser
 from sigmascope.evals.noise import Noise
 from sigmascope.evals.samplers import DDIM, GRIDS, SOLVERS, DPMSolverPP2M, Euler, Grid, Heun, Solver, State, StepNoise
 from sigmascope.evals.samplers.grids import grid_name
-from sigmascope.evals.schedules import EDM, RectifiedFlow, Schedule
+from sigmascope.evals.schedules import EDM, VP, Cosine, RectifiedFlow, Schedule
 from sigmascope.evals.trajectories import Course, trace, trajectory_probe
 from sigmascope.fixtures.oracles import Gaussian, as_denoiser
-from sigmascope.reports.sampler_findings import SamplerFinding, judge_steps
+from sigmascope.reports.sampler_findings import SamplerFinding, judge_steps, much_longer
 from torch import Tensor
 
 from .recursions import data
@@ -60,6 +61,14 @@ def test_an_interval_ten_times_too_long_is_named(make: Callable[[], Solver], sta
     assert found.intervals == (start,)
     assert (found.sigma, found.sigma_next) == pytest.approx((levels[start], levels[start + 10]), rel=1e-5)
     assert f"step {start + 1}, from sigma" in found.text
+
+
+@pytest.mark.parametrize("grid", ["karras", "log_snr", "linear"])
+@pytest.mark.parametrize("schedule", [EDM(), RectifiedFlow(), VP(), Cosine()], ids=lambda one: type(one).__name__)
+def test_no_grid_of_ours_has_an_interval_much_longer_than_its_neighbours(schedule: Schedule, grid: str) -> None:
+    for steps in (1, 2, 3, 4, 5, 8, 18, 100):
+        levels = GRIDS[grid](schedule, steps).numpy()
+        assert not much_longer(pd.DataFrame({"sigma": levels[:-1], "sigma_next": levels[1:]})).any(), steps
 
 
 def shift(sigmas: Tensor, factor: float = 3.0) -> Tensor:
