@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ..errors import ConfigError, DataError
 from . import noise as noise_module
+from .commit import current_commit
 from .conditioning import GuidedDenoiser, captioned, steered
 from .data import METADATA, DataSet, load_data, seen_by
 from .denoiser import Cond, Denoiser
@@ -30,6 +31,7 @@ from .records import Kind
 from .samplers import GRIDS, Grid, Solver, solver
 from .samplers.grids import finite_range
 from .scoring import Scorer
+from .store import sheet_holds
 from .suite import GuidanceAt, Sampling, Suite, seed_range
 from .trajectories import Course, trajectory_probe
 from .trajectories import cost as trajectory_cost
@@ -138,6 +140,8 @@ def prepare(
         "features": scorer.fingerprint if scorer else "",
     }
     environment = describe_environment(device)
+    if commit := current_commit(Path.cwd()):
+        environment["commit"] = commit
     trusted = [name for name, denoiser in denoisers.items() if denoiser.traits.trusted]
     if trusted:
         environment["trusted_pickles"] = ", ".join(trusted)
@@ -223,6 +227,7 @@ def _sampling_cells(
             key = _hash([*what, sampling.metrics, sampling.thumbnails])[:16]
             cells.append(Cell("sample", name, title, key, per_sample * samples, *setting))
             shot = min(samples, sampling.film) if filmable(denoiser, solver(sampler)) else 0
+            _check_film(title, shot, steps, denoiser)
             if not (sampling.probes or shot):
                 continue
             walked = course(denoiser, sampler, steps, grid, suite.seed, subjects[name].data)
@@ -231,6 +236,15 @@ def _sampling_cells(
             key = _hash([*what, sampling.probes, watched, *([shot] if shot else [])])[:16]
             cells.append(Cell("trajectory", name, f"{title}, step by step", key, count, *setting))
     return cells
+
+
+def _check_film(title: str, samples: int, steps: int, denoiser: Denoiser) -> None:
+    pictures, room = 2 * steps + 1, sheet_holds(*denoiser.image_shape[-2:]) if samples else 0
+    if samples * pictures > room:
+        raise ConfigError(
+            f"{title}: a film of {samples} samples is {samples * pictures} pictures, and a sheet holds {room} of this "
+            f"size; expected film of at most {room // pictures}"
+        )
 
 
 def filmable(denoiser: Denoiser, method: Solver) -> bool:

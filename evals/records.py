@@ -61,7 +61,7 @@ the suite's: "2", or "2 at 0.3-5".
 
 SETTING = ("model", "sampler", "steps", "grid", "guidance")
 
-ADDED: dict[str, object] = {"guidance": ""}
+ADDED: dict[str, str] = {"guidance": ""}
 """Columns that runs of earlier versions lack, and what stands there."""
 
 PICTURES = ("noisy", "prediction", "truth", "difference")

@@ -36,6 +36,7 @@ PARTIAL = ".partial"
 _SHEET_COLUMNS = 16
 TILE = 256
 """Pixels a side that a thumbnail has at most."""
+_SHEET_SIDE = 16383  # WebP's
 
 
 @dataclass(frozen=True)
@@ -302,6 +303,11 @@ def _of(table: pd.DataFrame, setting: tuple[object, ...]) -> pd.DataFrame:
     """The rows of a setting."""
     same = [table[name] == value for name, value in zip(SETTING, setting, strict=True)]
     return table[np.logical_and.reduce(same)] if len(table) else table
+
+
+def sheet_holds(height: int, width: int) -> int:
+    """How many tiles of images of a size one sheet can hold."""
+    return _SHEET_SIDE // -(-height // _reduction(height, width)) * _SHEET_COLUMNS
 
 
 def save_sheet(tiles: np.ndarray, path: Path) -> None:

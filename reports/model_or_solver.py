@@ -66,16 +66,16 @@ class Answer:
     @property
     def text(self) -> str:
         """ "digits-eps with euler, 5 steps (karras): the solver. Its steps move samples by up to 45% ..." """
-        step = self.intervals.loc[self.intervals["size"].idxmax()]
+        step = self.intervals.sort_values("size").iloc[-1]
         ends = sigma_range(float(step["sigma_next"]), float(step["sigma"]))
-        solver = f"steps move samples by up to {_share(self.solver)} of the data's spread, most of it at sigma {ends}"
+        solver = f"steps move samples by up to {_share(self.solver)} of the data's spread, most in that of sigma {ends}"
         proven = self.levels[self.levels["size"] > 0]
         if proven.empty:
             model = "no error of the model is proven"
         else:
-            worst = proven.loc[proven["size"].idxmax()]
+            worst = proven.sort_values("size").iloc[-1]
             model = (
-                f"proven errors of the model by up to {_share(self.model)}, most of it near sigma "
+                f"proven errors of the model by up to {_share(self.model)}, most near sigma "
                 f"{number(float(worst['sigma']), 2)} ({worst['because']})"
             )
         return f"{self.title}: {self.culprit}. Its {solver}; {model}."

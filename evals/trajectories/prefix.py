@@ -18,8 +18,6 @@ multistep solver begins afresh at each.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -86,4 +84,4 @@ def _energy(y: Tensor, other_y: Tensor, x: Tensor, other_x: Tensor) -> Tensor:
 
 
 def _distance(a: Tensor, b: Tensor) -> Tensor:
-    return torch.linalg.vector_norm((a.double() - b.double()).flatten(1), dim=1) / math.sqrt(a[0].numel())
+    return mean_square(a - b).sqrt()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from ..flow_or_diffusion import Sides
 from ..numbers import interval, number
-from ..tables import by, each
+from ..tables import by, each, pareto
 from . import style
 
 LINES = {"flow matching": "solid", "diffusion": "dash"}
@@ -16,14 +19,14 @@ LINES = {"flow matching": "solid", "diffusion": "dash"}
 def flow_or_diffusion(sides: Sides, colours: dict[str, str], theme: style.Theme = "light") -> go.Figure:
     """Three panels, a colour a model: straightness, its density over time, and the metric against evaluations.
 
-    In the last each model has its best sampler at every number of evaluations.
+    In the last each model stands with the settings that none of its others beats at no more evaluations.
     """
     figure = make_subplots(
         rows=1, cols=3, column_widths=[0.24, 0.36, 0.4], horizontal_spacing=0.09,
         subplot_titles=[
             style.heading("How bent the paths are", "0 is straight"),
             style.heading("Where they bend", "areas add up to the left"),
-            style.heading("What it is worth", "each model's best sampler"),
+            style.heading("What it is worth", "each model's best settings"),
         ],
     )  # fmt: skip
     for row in each(sides.paths):
@@ -40,13 +43,15 @@ def flow_or_diffusion(sides: Sides, colours: dict[str, str], theme: style.Theme 
         )  # fmt: skip
     for model, rows in by(sides.bends, "model"):
         figure.add_scatter(
-            x=rows["time"], y=rows["density"], mode="lines", name=style.text(model), legendgroup=model,
-            line={"color": colours[model], "dash": LINES[rows["kind"].iloc[0]], "width": 2, "shape": "hvh"},
+            x=rows[["begin", "end"]].to_numpy().ravel(), y=np.repeat(rows["density"], 2), mode="lines",
+            name=style.text(model), legendgroup=model,
+            line={"color": colours[model], "dash": LINES[rows["kind"].iloc[0]], "width": 2},
             row=1, col=2,
         )  # fmt: skip
     for model, rows in by(sides.few, "model"):
-        best = rows.sort_values("value", ascending=sides.better != "higher").drop_duplicates("evaluations")
-        best = best.sort_values("evaluations")
+        sign = -1.0 if sides.better == "higher" else 1.0
+        front = pareto(rows["evaluations"].to_numpy(float), sign * rows["value"].to_numpy(float))
+        best = rows[front].sort_values("evaluations")
         figure.add_scatter(
             x=best["evaluations"], y=best["value"], mode="lines+markers", showlegend=False, legendgroup=model,
             line={"color": colours[model], "dash": LINES[rows["kind"].iloc[0]], "width": 2},
@@ -57,15 +62,20 @@ def flow_or_diffusion(sides: Sides, colours: dict[str, str], theme: style.Theme 
             hoverinfo="text", row=1, col=3,
         )  # fmt: skip
     metric = sides.few["metric"].iloc[0] if len(sides.few) else "not scored"
-    figure.update_yaxes(autorange="reversed", row=1, col=1)
+    names = list(sides.paths["model"])
+    figure.update_yaxes(
+        autorange="reversed", tickvals=[style.text(name) for name in names],
+        ticktext=[style.coloured(name, colours) for name in names], row=1, col=1,
+    )  # fmt: skip
     figure.update_xaxes(title_text="straightness<br>E |Z − u|² / d", rangemode="tozero", row=1, col=1)
     figure.update_xaxes(title_text="t = σ/(1 + σ): data at 0, noise at 1", range=[0, 1], row=1, col=2)
     figure.update_yaxes(title_text="per unit of t", rangemode="tozero", row=1, col=2)
     figure.update_xaxes(title_text="network evaluations", type="log", row=1, col=3)
     if len(sides.few):
-        spent = sorted(set(sides.few["evaluations"].astype(int)))
+        least, most = int(sides.few["evaluations"].min()), int(sides.few["evaluations"].max())
+        spent = [least * 2**power for power in range(int(math.log2(most / least) + 0.1) + 1)]
         figure.update_xaxes(tickvals=spent, ticktext=[str(count) for count in spent], row=1, col=3)
-        if sides.few["value"].min() > 0:
+        if 0 < 5 * sides.few["value"].min() < sides.few["value"].max():
             figure.update_yaxes(**style.log_axis(sides.few["value"].min(), sides.few["value"].max()), row=1, col=3)
     direction = style.DIRECTIONS[sides.better]
     figure.update_yaxes(title_text=f"{style.text(metric)}<br>{direction}", row=1, col=3)

@@ -21,26 +21,27 @@ def model_or_solver(answers: Sequence[Answer], colours: dict[str, str], theme: s
     """A panel per answer. Filled: the model's proven error; outlined: the solver's, interval by interval.
 
     Heights are how far samples are moved per e-fold of sigma, in percent of the data's spread, so areas are how far in
-    all. The last interval, which ends at 0, is drawn one e-fold wide. Panels share both axes.
+    all. The last interval, which ends at 0, is drawn one e-fold wide. Each panel has its own height.
     """
     if not answers:
         return style.empty("No solver's steps were measured beside a model's errors.", theme)
     columns = min(COLUMNS, len(answers))
     rows = math.ceil(len(answers) / columns)
     figure = make_subplots(
-        rows=rows, cols=columns, shared_xaxes=True, shared_yaxes=True, horizontal_spacing=0.03,
+        rows=rows, cols=columns, shared_xaxes=True, horizontal_spacing=0.07,
         vertical_spacing=0.26 / rows, subplot_titles=[style.heading(one.title, _summary(one)) for one in answers],
     )  # fmt: skip
     for index, one in enumerate(answers):
         place = {"row": index // columns + 1, "col": index % columns + 1}
         _model(figure, one, colours[str(one.setting["model"])], place)
-        _solver(figure, one.intervals, place, theme)
+        highest = max(_solver(figure, one.intervals, place, theme), 100 * float(one.levels["size"].max()))
+        figure.update_yaxes(range=[0, 1.08 * highest or 1.0], **place)
     _legend(figure, theme)
     sigmas = pd.concat([one.levels["sigma"] for one in answers] + [one.intervals["sigma"] for one in answers])
     low, high = float(sigmas.min()), float(sigmas[sigmas < math.inf].max())
     figure.update_xaxes(**style.log_axis(low, high), range=[math.log10(low / math.e), math.log10(high * 1.08)])
     figure.update_xaxes(title_text="noise level σ", row=rows)
-    figure.update_yaxes(ticksuffix="%", rangemode="tozero")
+    figure.update_yaxes(ticksuffix="%")
     figure.update_yaxes(title_text="moves samples, of the data's spread<br>per e-fold of σ", col=1)
     style.titles(figure)
     return figure.update_layout(
@@ -68,7 +69,8 @@ def _model(figure: go.Figure, one: Answer, colour: str, place: dict[str, int]) -
     )  # fmt: skip
 
 
-def _solver(figure: go.Figure, intervals: pd.DataFrame, place: dict[str, int], theme: style.Theme) -> None:
+def _solver(figure: go.Figure, intervals: pd.DataFrame, place: dict[str, int], theme: style.Theme) -> float:
+    """Draws it, and gives its height."""
     x: list[float] = []
     y: list[float] = []
     hover: list[str] = []
@@ -84,6 +86,7 @@ def _solver(figure: go.Figure, intervals: pd.DataFrame, place: dict[str, int], t
         x=[x[0], *x, x[-1]], y=[0, *y, 0], mode="lines", showlegend=False,
         line={"color": style.ink(theme), "width": 1.8}, text=["", *hover, ""], hoverinfo="text", **place,
     )  # fmt: skip
+    return max(y)
 
 
 def _legend(figure: go.Figure, theme: style.Theme) -> None:

@@ -16,7 +16,7 @@ from sigmascope.evals.runner import execute
 from sigmascope.evals.samplers import GRIDS, sample, solver
 from sigmascope.evals.schedules import EDM
 from sigmascope.evals.scoring import to_uint8
-from sigmascope.evals.store import Run
+from sigmascope.evals.store import Run, sheet_holds
 from sigmascope.evals.suite import read_suite
 
 HERE = Path(__file__).parent
@@ -110,3 +110,11 @@ def test_steering_keeps_the_null_and_leaves_the_model_as_it_was() -> None:
     other = steered(own, 2.0, (0.5, 5.0))
     assert (other.guidance.scale, other.guidance.interval, other.guidance.null) == (2.0, (0.5, 5.0), own.guidance.null)
     assert own.guidance.scale == 3.0
+
+
+def test_a_film_that_no_sheet_holds_is_refused_before_it_is_made(tmp_path: Path) -> None:
+    assert sheet_holds(4, 4) == 16 * (16383 // 4)
+    assert sheet_holds(1024, 512) == 16 * (16383 // 256)
+    # 2 x 20,000 + 1 pictures a sample of the 65,520 of 4 x 4 pixels that a sheet holds
+    with pytest.raises(ConfigError, match="expected film of at most 1"):
+        ran(tmp_path, SUITE.replace("steps = [3]", "steps = [20000]"))

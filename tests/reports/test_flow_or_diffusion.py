@@ -66,8 +66,13 @@ def test_the_figure_draws_the_tables() -> None:
     assert drawn["diffused"].line.dash == "dash"
     assert drawn["flowing"].line.dash == "solid"
     curve = next(trace for trace in figure.data if trace.xaxis == "x3")
-    best = found.few[found.few["model"] == "diffused"].groupby("evaluations")["value"].min()
-    np.testing.assert_allclose(curve.y, best)
+    best = found.few[found.few["model"] == "diffused"].groupby("evaluations")["value"].min().cummin()
+    np.testing.assert_allclose(curve.y, best.loc[list(curve.x)])
+    assert best.iloc[-1] == curve.y[-1]
+    bends = found.bends[found.bends["model"] == "flowing"]
+    x, y = (np.array(values, float) for values in (drawn["flowing"].x, drawn["flowing"].y))
+    assert np.sum(y[::2] * (x[::2] - x[1::2])) == pytest.approx(0.2)
+    assert len(x) == 2 * len(bends)
 
 
 def test_a_run_without_straightness_says_what_to_add() -> None:
