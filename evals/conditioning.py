@@ -90,7 +90,8 @@ def steered(denoiser: Denoiser, scale: float, interval: tuple[float, float] = (0
     if not isinstance(denoiser, GuidedDenoiser):
         raise ConfigError(
             f"guidance: expected a model that is told what stands for no condition, such as "
-            f"guidance = {{scale = 1.0, null = {{class_labels = 10}}}}, got {denoiser.traits.spec} without"
+            f"guidance = {{scale = 1.0, null = {{class_labels = 10}}}}, and does not guide by itself, got "
+            f"{denoiser.traits.spec}"
         )
     made = copy.copy(denoiser)
     made.guidance, made.evaluations = replace(denoiser.guidance, scale=scale, interval=interval), 0

@@ -51,6 +51,7 @@ def sides(run: Run, metric: str = "") -> Sides:
     """Of every model of a run; `metric` is the first one scored where none is named.
 
     A walk is as straight as its steps show: straightness is of the setting with the most steps that all models share.
+    To be the model's and not the solver's, those must be fine: some 50 of Heun's.
     Raises DataError where the run has no `straightness`.
     """
     steps = run.table("steps")

@@ -98,7 +98,7 @@ class GuidanceSweep(TrajectoryProbe):
 
 
 def _name(scale: float, interval: Interval) -> str:
-    """As a suite's `guidance` column has it: "2", or "2 at 0.3-5"."""
+    """ "scale 2", or "scale 2 at 0.3-5"."""
     low, high = interval
     return f"scale {scale:g}" + ("" if low == 0 and math.isinf(high) else f" at {low:g}-{high:g}")
 
