@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from .cli_models import Named, named_model
 from .errors import ConfigError, IncomparableError
@@ -17,26 +20,47 @@ if TYPE_CHECKING:
     from .reports.policy import Policy
 
 
+SequentialOption = Annotated[
+    bool,
+    typer.Option("--sequential", help="Ask both models, SUITE.toml:MODEL or as SPEC, until the verdict is settled."),
+]
+DataOption = Annotated[str, typer.Option(help="Of --sequential: held-out images; else those of the models' suite.")]
+BudgetOption = Annotated[
+    int | None, typer.Option(min=1, help="Of --sequential: network evaluations, at most.", show_default=False)
+]
+LimitOption = Annotated[int | None, typer.Option(min=2, help="Of --sequential: images, at most.", show_default=False)]
+
+
 @dataclass(frozen=True)
 class Asked:
-    """What the command line says beside the two models and the policy."""
+    """What the command line says of a sequential gate beside the two models and the policy."""
 
     data: str = ""
-    """Held-out images; else those of the models' suite."""
     limit: int | None = None
     budget: int | None = None
     """Goes before the policy's."""
     device: str = "cpu"
-    batch_size: int = 1024
     trust_pickle: bool = False
 
+    def refuse_unless_sequential(self) -> None:
+        """Raises ConfigError where something is said that stored runs have no use for."""
+        if self != Asked():
+            given = ", ".join(f"--{name.replace('_', '-')}" for name, value in vars(self).items() if value)
+            raise ConfigError(f"gate: expected --sequential beside {given}")
 
-def decide_sequentially(candidate: str, baseline: str, policy: Policy, runs: Path, asked: Asked) -> Decision:
+
+def decide_sequentially(
+    candidate: str, baseline: str, policy: Policy, runs: Path, asked: Asked, outputs: Sequence[Path] = ()
+) -> Decision:
     """Ask both models until the policy's verdict is settled, and no longer than the budget lasts.
 
     Models are named as everywhere: SCHEME:LOCATION, SUITE.toml:MODEL or RUN:MODEL; data, levels, draws and seed are
-    those of the baseline's suite or run, or else the defaults of a suite.
+    those of the baseline's suite or run, or else the defaults of a suite. `outputs` are files that will be asked for.
+    Raises IncomparableError for two sets of data, ConfigError for what can't be judged or written this way.
     """
+    pages = [path for path in outputs if path.suffix == ".html"]
+    if pages:
+        raise ConfigError(f"output: a sequential gate keeps no run to draw, expected no .html, got {str(pages[0])!r}")
     from .evals.planning import prepare
     from .evals.sequential import Search, search
     from .reports.anytime import decide_look, margins
@@ -44,21 +68,15 @@ def decide_sequentially(candidate: str, baseline: str, policy: Policy, runs: Pat
     first, second = (named_model(text, [], Path(), runs) for text in (baseline, candidate))
     suite = _suite(first, second, _settings(baseline, runs), asked)
     with err.status("Loading models and data"):
-        plan = prepare(
-            suite,
-            first.folder,
-            device=asked.device,
-            limit=asked.limit,
-            batch_size=asked.batch_size,
-            trust_pickle=asked.trust_pickle,
-        )
+        plan = prepare(suite, first.folder, device=asked.device, limit=asked.limit, trust_pickle=asked.trust_pickle)
     names = [model.name for model in suite.models]
     assert suite.probes is not None
     how = Search(
         margins(policy, plan.sigmas), suite.probes.draws, asked.budget or policy.budget, policy.settings().confidence
     )
     last = None
-    for number, look in enumerate(search(*(plan.subjects[name] for name in names), how, batch_size=plan.batch_size), 1):
+    ours, theirs = (plan.subjects[name] for name in names)
+    for number, look in enumerate(search(ours, theirs, how), 1):
         last = look
         _tell(number, look.settled.passed.sum(), look.settled.failed.sum(), plan, look.evaluations, len(how.levels))
     assert last is not None

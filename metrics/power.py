@@ -61,7 +61,7 @@ class Design:
         """Of the verdict on k true differences against margins, each (k,) or a number, from so many images."""
         error = self.spread / math.sqrt(images)
         estimate = np.asarray(change, np.float64) + error * self._normal
-        within = estimate + self.one * error < margin
+        within = estimate + self.one * error < np.asarray(margin, np.float64)
         fails = ((estimate - self.critical * error > 0) & ~within).any(axis=1)
         return Chances(float(within.all(axis=1).mean()), float(fails.mean()))
 

@@ -47,7 +47,7 @@ class Bounds:
         """How many samples more would settle the tests at these places, if differences are what they seem."""
         columns = (self.estimate, self.error, self.lower, self.upper, self.count)
         rows = zip(*(column[unclear] for column in columns), strict=True)
-        return max(settling(e, error, low, high, self.margin, int(n)) - n for e, error, low, high, n in rows)
+        return max(settling(e, error, low, high, self.margin, int(n)) - float(n) for e, error, low, high, n in rows)
 
 
 def check(rule: Rule, comparison: Comparison) -> Iterator[Check]:
@@ -63,7 +63,7 @@ def check(rule: Rule, comparison: Comparison) -> Iterator[Check]:
 
 
 def _made(rule: Rule, comparison: Comparison, outcome: Outcome, said: str, where: str = "") -> Check:
-    return Check(comparison.candidate, rule.metric, rule.rule, outcome, f"{where}: {said}" if where else said, where)
+    return Check(comparison.candidate, rule.metric, rule.rule, outcome, said, where)
 
 
 def _within(levels: pd.DataFrame, band: tuple[float, float] | None) -> pd.DataFrame:
@@ -87,8 +87,9 @@ def _bounds(rule: Rule, levels: pd.DataFrame, tests: int, comparison: Comparison
         estimate, error, margin = column["candidate"] - rule.max, column["candidate_error"], 0.0
     else:
         assert rule.margin is not None
-        estimate, error, margin = column["candidate"] - column["baseline"], column["difference_error"], rule.margin.abs
-    return Bounds(estimate, error, estimate - all_ * error, estimate + one * error, margin or 0.0, column["images"])
+        estimate, error = column["candidate"] - column["baseline"], column["difference_error"]
+        margin = rule.margin.abs or 0.0
+    return Bounds(estimate, error, estimate - all_ * error, estimate + one * error, margin, column["images"])
 
 
 def _levels(rule: Rule, comparison: Comparison, band: tuple[float, float] | None) -> Check:
@@ -229,8 +230,11 @@ def _normal(
     alpha = 1 - settings.confidence
     one = float(stats.norm.ppf(1 - alpha)) / _TWO_SIDED
     all_ = float(stats.norm.ppf(1 - alpha / settings.families / tests)) / _TWO_SIDED
-    columns = (
-        estimate, (high - low) / 2 / _TWO_SIDED, estimate - all_ * (estimate - low),
-        estimate + one * (high - estimate),
-    )  # fmt: skip
-    return Bounds(*(np.array([one]) for one in columns), margin, np.array([row["samples"]]))
+    return Bounds(
+        np.array([estimate]),
+        np.array([(high - low) / 2 / _TWO_SIDED]),
+        np.array([estimate - all_ * (estimate - low)]),
+        np.array([estimate + one * (high - estimate)]),
+        margin,
+        np.array([row["samples"]]),
+    )

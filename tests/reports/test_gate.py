@@ -156,8 +156,8 @@ def test_one_class_that_is_worse_fails_a_rule_about_classes() -> None:
 def test_the_denoising_error_may_have_absolute_limits(
     run: synthetic.SyntheticRun, rule: dict[str, object], outcome: Outcome
 ) -> None:
-    """At sigma 1.1 the error is 0.144 on purpose, times exp((0.5^2 + 0.3^2) / 2) = 1.19 by spread: 0.17. The plant makes
-    that 0.23, 0.058 more."""
+    """At sigma 1.1 the error is 0.144 on purpose, times exp((0.5^2 + 0.3^2) / 2) = 1.19 by spread: 0.17. The plant
+    makes that 0.23, 0.058 more."""
     band = {"bands": [list(synthetic.PLANTED_BAND)]}
     assert verdict(run, "digits-regressed", {"metric": "denoising_error", **rule, **band}).outcome is outcome
 
