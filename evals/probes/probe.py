@@ -46,17 +46,17 @@ class Evaluations:
     """The noise that was added."""
     prediction: Prediction
 
-    @property
+    @cached_property
     def sigma(self) -> Tensor:
         """`(B, 1, ...)`, to multiply images with."""
         return broadcast(self.level.sigma, self.x0)
 
-    @property
+    @cached_property
     def scaled(self) -> Tensor:
         """The scaled noisy images x_t / alpha = x0 + sigma eps."""
         return self.x0 + self.sigma * self.eps
 
-    @property
+    @cached_property
     def error(self) -> Tensor:
         """|D - x0|^2 / d, `(B,)` float64."""
         return mean_square(self.prediction.x0 - self.x0)
@@ -93,7 +93,7 @@ class Subject:
     train: DataSet | None = None
     """Training images, for probes that compare with them."""
 
-    @property
+    @cached_property
     def levels(self) -> Level:
         return self.denoiser.level(self.sigmas)
 
