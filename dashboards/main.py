@@ -12,34 +12,39 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
-from . import noise_levels, overview, parameterizations, samplers, samples, view
+from . import compare, noise_levels, overview, parameterizations, run, samplers, samples, view
 
 PAGES = {
     "overview": ("Overview", overview.page),
     "noise-levels": ("Noise levels", noise_levels.page),
     "samplers": ("Samplers", samplers.page),
     "parameterizations": ("Parameterizations", parameterizations.page),
+    "compare": ("Compare", compare.page),
     "samples": ("Samples", samples.page),
+    "run": ("Run", run.page),
 }
+SIDEBAR = 248
+"""Pixels: the pictures need the rest."""
 # Streamlit leaves a hand's breadth of air around everything; the pictures need it more.
 TRIM = "<style>.stMainBlockContainer {padding: 4.2rem 2rem 2rem} .stSidebar h1 {font-size: 1.3rem}</style>"
 
 
 def main() -> None:
     """One run of the script: what Streamlit does at every interaction."""
-    st.set_page_config(page_title="Sigmascope", page_icon="🔬", layout="wide")
+    st.set_page_config(page_title="Sigmascope", page_icon="🔬", layout="wide", initial_sidebar_state=SIDEBAR)
     st.html(TRIM)
-    chosen = view.choose(runs_folder(sys.argv[1:], os.environ))
-    pages = [
-        st.Page(partial(show, chosen), title=title, url_path=path, default=path == "overview")
-        for path, (title, show) in PAGES.items()
-    ]
-    st.navigation(pages, position="top").run()
+    pages: dict[str, Any] = {}
+    chosen = replace(view.choose(runs_folder(sys.argv[1:], os.environ)), pages=pages)
+    for path, (title, show) in PAGES.items():
+        pages[path] = st.Page(partial(show, chosen), title=title, url_path=path, default=path == "overview")
+    st.navigation(list(pages.values()), position="top").run()
 
 
 def runs_folder(arguments: Sequence[str], environment: Mapping[str, str]) -> Path:

@@ -1,47 +1,131 @@
-"""At which noise level does a model break? The picture, and behind any of its points the images that went worst."""
+"""At which noise level does a model break, and how? Errors, what probes say, and behind any point its worst images."""
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from functools import partial
+from typing import get_args
 
 import streamlit as st
 
+from ..evals.weightings import WEIGHTINGS
 from ..metrics.units import Unit
+from ..reports import tables
 from ..reports.numbers import number
-from ..reports.tables import worst_images
+from ..reports.quantities import Curve, offered, quantities, slices, told
+from .downloads import offer
 from .view import View, plain, show
 
 NAMES = {"x0": "image x₀", "eps": "noise ε", "v": "v", "flow": "flow velocity", "F": "EDM's F"}
+NONE = "none"
+FIGURE = "noise-levels-figure"
 
 
 def page(view: View) -> None:
-    units: list[Unit] = list(get_args(Unit))
     with st.sidebar:
-        unit = st.selectbox("Error measured in", units, key="unit", bind="query-params", format_func=NAMES.__getitem__)
-        sigma_data = 0.5
-        if unit == "F":
-            sigma_data = st.number_input("sigma_data", min_value=0.01, value=0.5, key="sigma_data", bind="query-params")
-    figure = view.report.noise_levels(unit, view.theme, sigma_data)
-    event = show(figure, "noise-levels-figure", on_select="rerun", selection_mode="points")
-    _images(view, event.selection.points)
+        curve = _curve(view)
+        unit, sigma_data = _unit()
+        weighting = st.selectbox(
+            "Training weights", [NONE, *sorted(WEIGHTINGS)], key="weights", bind="query-params",
+            help="How much each level counts while a network is trained, by the usual losses. It says what training "
+            "looked at, not what a sample is worth.",
+        )  # fmt: skip
+    chosen = "" if weighting == NONE else str(weighting)
+    figure = view.report.noise_levels(unit, view.theme, sigma_data, curve, chosen)
+    picture, images = st.columns([2.3, 1], gap="small")
+    with picture:
+        clicked = partial(_clicked, view)
+        show(figure, FIGURE, on_select=clicked, selection_mode="points")
+        _explained(curve)
+        levels = tables.noise_levels(view.report.tables, view.report.comparisons, unit, sigma_data)
+        offer(view, "noise-levels", figure, levels, f"noise_levels({unit!r}, curve={curve!r}, weighting={chosen!r})")
+    with images:
+        _images(view)
+    if curve is not None:
+        _slices(view, curve)
 
 
-def _images(view: View, points: list[dict[str, Any]]) -> None:
-    """The images behind the clicked point; before any click, behind the worst level of all."""
-    comparisons = {comparison.candidate: comparison for comparison in view.report.comparisons}
-    clicked = [tuple(point["customdata"]) for point in points if "customdata" in point]
-    chosen = next(((model, int(level)) for model, level in clicked if model in comparisons), None) or worst(view)
-    if chosen is None:
+def _curve(view: View) -> Curve | None:
+    """The probe's curve of the third panel: at first that of the worst finding."""
+    found = offered(view.report.tables)
+    first = next(iter(told(view.report.diagnoses)), None)
+    named = {one.name: one for one in reversed(found)}
+    names = list(dict.fromkeys(one.name for one in found))
+    if not names:
+        st.caption("This run has no probes' curves: its suite asked for none, or it was made before there were any.")
+        return None
+    index = 1 + names.index(first.name) if first else 0
+    name = st.selectbox("Probe", [NONE, *names], index=index, key="probe", bind="query-params")
+    if name == NONE:
+        return None
+    parts = slices(view.report.tables, named[str(name)])
+    if len(parts) == 1:
+        return parts[0]
+    titles = [part.slice for part in parts]
+    start = titles.index(first.slice) if first in parts and first else 0
+    part = st.selectbox("Slice", titles, index=start, key=f"slice-{name}")
+    return parts[titles.index(str(part))]
+
+
+def _unit() -> tuple[Unit, float]:
+    units: list[Unit] = list(get_args(Unit))
+    unit = st.selectbox("Error measured in", units, key="unit", bind="query-params", format_func=NAMES.__getitem__)
+    if unit != "F":
+        return unit, 0.5
+    return unit, st.number_input("sigma_data", min_value=0.01, value=0.5, key="sigma_data", bind="query-params")
+
+
+def _explained(curve: Curve | None) -> None:
+    """What it means to leave the healthy range, under the picture."""
+    rule = None if curve is None else curve.rule
+    if curve is None or rule is None:
         return
-    candidate, level = chosen
-    comparison = comparisons[candidate]
-    sigma = float(comparison.levels.loc[comparison.levels["level"] == level, "sigma"].iloc[0])
-    st.subheader(plain(f"Where {candidate} loses most at sigma {number(sigma)}"))
-    st.caption(
-        "Squared error in the image, averaged over noise draws. Click a point of a curve to see another model or level."
-    )
-    images = worst_images(view.report.tables.evaluations, comparison.baseline, candidate, level)
-    st.dataframe(images, hide_index=True, column_config={"image": "image id"})
+    sides = [f"**{side}** {plain(words)}" for side, words in (("above", rule.above), ("below", rule.below)) if words]
+    st.caption(f"{plain(curve.name)}. A model {'; '.join(sides)}. {plain(rule.cause[:1].upper() + rule.cause[1:])}.")
+
+
+def _clicked(view: View) -> None:
+    """A click on a point chooses the images of its model and level."""
+    for point in st.session_state[FIGURE].selection.points:
+        if len(point.get("customdata", ())) == 2:
+            model, level = point["customdata"]
+            st.session_state["of"], st.session_state["level"] = str(model), int(level)
+            return
+
+
+def _images(view: View) -> None:
+    """The worst images of a model and level: of the clicked point, at first of the worst level of all."""
+    levels = view.report.tables.levels
+    models = [label for label in view.report.tables.labels if label in set(levels["model"])]
+    if not models:
+        return
+    model, level = worst(view) or (models[0], int(levels["level"].max()))
+    sigmas = levels.drop_duplicates("level").set_index("level")["sigma"].sort_index()
+    numbers = [int(one) for one in sigmas.index]
+    left, right = st.columns([1.5, 1])
+    of = left.selectbox("Worst images of", models, index=models.index(model), key="of", bind="query-params")
+    at = right.selectbox(
+        "at sigma", numbers, index=numbers.index(level), key="level", bind="query-params",
+        format_func=lambda one: number(sigmas[one], 3),
+    )  # fmt: skip
+    show(view.report.worst_images(of, at, view.theme), "worst-figure")
+    st.caption("The largest squared errors at this level: image, class, error. Click a point of a curve for others.")
+    comparison = next((one for one in view.report.comparisons if one.candidate == of), None)
+    if comparison is not None:
+        with st.expander(plain(f"Where {of} loses most against {comparison.baseline}")):
+            rows = tables.worst_images(view.report.tables.evaluations, comparison.baseline, of, at)
+            st.dataframe(rows, hide_index=True, column_config={"image": "image id"})
+
+
+def _slices(view: View, curve: Curve) -> None:
+    """Which class or frequency: all slices of the chosen quantity, for the model whose images are shown."""
+    parts = slices(view.report.tables, curve)
+    if len(parts) < 2:
+        return
+    model = st.session_state.get("of") or view.report.tables.baseline
+    st.subheader(plain(f"{curve.name} of {model}, slice by slice"))
+    figure = view.report.slices(model, curve, view.theme)
+    show(figure, "slices-figure")
+    offer(view, "slices", figure, quantities(view.report.tables, parts), f"slices({model!r}, {curve!r})")
 
 
 def worst(view: View) -> tuple[str, int] | None:

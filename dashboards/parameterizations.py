@@ -1,13 +1,51 @@
-"""Does a network's error hurt because of what it predicts? Raw output error, its gains, and what they make of it."""
+"""Does a network's error hurt because of what it predicts? Raw output error, its gains, and what precision costs."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from ..reports.tables import parameterizations as gains
+from ..reports import tables
+from ..reports.quantities import Curve, offered, quantities
+from .downloads import offer
 from .view import View, show
+
+BUDGET = [Curve("precision", "output_share"), Curve("precision", "network_share")]
+NETWORK = [Curve("raw_output", "raw"), Curve("raw_output", "gain_x0"), Curve("raw_output", "gain_eps")]
 
 
 def page(view: View) -> None:
-    show(view.report.parameterizations(view.theme), "parameterizations-figure")
-    st.dataframe(gains(view.report.tables), hide_index=True)
+    figure = view.report.parameterizations(view.theme)
+    show(figure, "parameterizations-figure")
+    offer(
+        view, "parameterizations", figure, tables.parameterizations(view.report.tables), "parameterizations()"
+    )  # fmt: skip
+    _panels(
+        view,
+        "precision",
+        "Precision budget",
+        "What bfloat16 alone does, as a share of the denoising error: first the last tensor rounded, which is what a "
+        "parameterization can afford, then the network run in it.",
+        BUDGET,
+    )
+    _panels(
+        view,
+        "raw-output",
+        "Raw output and gains",
+        "Squared error of the output in the network's own units, and how far an error of it moves the image and the "
+        "noise: where a gain is large, a small error is a large one.",
+        NETWORK,
+    )
+
+
+def _panels(view: View, probe: str, title: str, note: str, curves: list[Curve]) -> None:
+    """Panels of one probe, or the line of a suite that asks for it."""
+    st.subheader(title)
+    measured = [curve for curve in curves if curve in offered(view.report.tables)]
+    if not measured:
+        name = curves[0].probe
+        st.caption(f'Not measured in this run. A suite asks for it with `[probes] use = ["{name}"]`.')
+        return
+    st.caption(note)
+    figure = view.report.probes(measured, view.theme)
+    show(figure, f"{probe}-figure")
+    offer(view, probe, figure, quantities(view.report.tables, measured), f"probes({measured!r})")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import html
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,11 @@ from ..errors import SigmascopeError
 from ..evals.store import Run, Store
 from ..reports.figures import style
 from ..reports.report import Report, assemble
+from ..reports.tables import cell_title, sample_settings
 
 CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d", "autoScale2d"]}
+LIVE_SECONDS = 5
+"""How often a run in progress is looked at."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,12 @@ class View:
     run: Run
     report: Report
     theme: style.Theme
+    pages: Mapping[str, Any] = field(default_factory=dict)
+    """Streamlit's own objects of the pages, by path: what a link leads to."""
+
+    def of(self, report: Report) -> View:
+        """The same view with another report."""
+        return replace(self, report=report)
 
 
 def choose(root: Path) -> View:
@@ -43,7 +53,9 @@ def choose(root: Path) -> View:
         names = [model.name for model in run.record.models]
         default = names.index(run.record.baseline) if run.record.baseline in names else 0
         baseline = st.selectbox("Baseline", names, index=default, key="baseline", bind="query-params")
-        st.caption(f"{run.record.status} · {run.record.created}")
+        st.caption(f"{run.record.status} · {when(run)}")
+        if run.record.status == "partial":
+            _live(run)
     try:
         report: Report = _report(run.digest, str(run.folder), baseline)
     except SigmascopeError as error:
@@ -52,10 +64,40 @@ def choose(root: Path) -> View:
     return View(root, tuple(runs), tuple(problems), run, report, theme())
 
 
+@st.fragment(run_every=LIVE_SECONDS)  # type: ignore[untyped-decorator]
+def _live(run: Run) -> None:
+    """While a run is in progress: draw everything anew when a further cell has finished."""
+    seen = st.session_state.setdefault("seen", run.digest)
+    try:
+        now = Run(run.folder).digest
+    except OSError:  # finished: the partial folder has become a whole one
+        now = ""
+    st.caption("In progress: this page follows it.")
+    if now != seen:
+        st.session_state["seen"] = now
+        st.rerun()
+
+
 @st.cache_resource(max_entries=8, show_spinner="Comparing")  # type: ignore[untyped-decorator]
 def _report(digest: str, folder: str, baseline: str) -> Report:
     """Made once per content of a run. Shared, not copied (evaluations are many): nobody writes to its tables."""
     return assemble([Run(Path(folder))], baseline)
+
+
+def choose_setting(view: View) -> dict[str, Any] | None:
+    """The sampler setting chosen in the sidebar, among those that kept images: at first the dearest of the last."""
+    settings = sample_settings(view.report.tables, every=True)
+    if settings.empty:
+        return None
+    titles = [cell_title(row) for _, row in settings.iterrows()]
+    title = st.sidebar.selectbox("Sampler setting", titles, index=len(titles) - 1, key="setting", bind="query-params")
+    row = settings.iloc[titles.index(title)]
+    return {"steps": int(row["steps"]), **{name: str(row[name]) for name in ("sampler", "grid", "guidance")}}
+
+
+def when(run: Run) -> str:
+    """When a run was begun: "2026-01-31 09:30 UTC"."""
+    return f"{run.record.created[:16].replace('T', ' ')} UTC"
 
 
 def theme() -> style.Theme:
@@ -64,8 +106,16 @@ def theme() -> style.Theme:
 
 
 def show(figure: go.Figure, key: str, **options: Any) -> Any:
-    """A figure in our own style, not Streamlit's."""
-    return st.plotly_chart(figure, theme=None, key=key, config=CONFIG, **options)
+    """A figure in our own style, not Streamlit's; its camera saves it sharp enough for a slide."""
+    picture = {"toImageButtonOptions": {"format": "png", "scale": 2, "filename": key.removesuffix("-figure")}}
+    return st.plotly_chart(figure, theme=None, key=key, config={**CONFIG, **picture}, **options)
+
+
+def go_to(view: View, path: str, label: str, **chosen: str) -> None:
+    """A link to another page of the same run, with its widgets set; nothing where there is no such page."""
+    if path in view.pages:
+        keep = {"run": view.run.id, "baseline": view.report.tables.baseline}
+        st.page_link(view.pages[path], label=label, query_params={**keep, **chosen})
 
 
 def plain(words: str) -> str:

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from .numbers import interval, number, percent, reach, signed
+from .quantities import quantities, told
 from .report import Report
 from .tables import cell_title, metric_names, sample_settings
 from .text import plain
@@ -60,7 +61,10 @@ def _sections(report: Report) -> list[Section]:
         (metric, _div(report.samplers(metric), f"samplers-{i}")) for i, metric in enumerate(metric_names(report.tables))
     ]
     shown = [
-        (cell_title(row), _div(report.samples(row["sampler"], int(row["steps"]), row["grid"]), f"samples-{i}"))
+        (
+            cell_title(row),
+            _div(report.samples(row["sampler"], int(row["steps"]), row["grid"], row["guidance"]), f"samples-{i}"),
+        )
         for i, (_, row) in enumerate(sample_settings(report.tables).iterrows())
     ]
     return [
@@ -70,6 +74,13 @@ def _sections(report: Report) -> list[Section]:
             "Error of the denoised image at every noise level, and its ratio to the baseline's. Shades are 95% "
             "intervals: of each level above, of all levels at once below, on the same images and noise in both models.",
             [("", _div(report.noise_levels(), "noise-levels"))],
+        ),
+        Section(
+            "diagnosis",
+            "What is wrong, at which noise level",
+            "What probes say of each model by itself, not against another: the curves that findings are about, with a "
+            "dashed line where a perfect denoiser lies. Shades mark the levels of a finding.",
+            _diagnosed(report),
         ),
         Section(
             "overview",
@@ -97,6 +108,16 @@ def _sections(report: Report) -> list[Section]:
             shown,
         ),
     ]
+
+
+PROBED = 4
+"""Curves drawn in the section on what is wrong."""
+
+
+def _diagnosed(report: Report) -> list[tuple[str, Markup]]:
+    """The curves of the worst findings; nothing where no probe was asked, or none found anything."""
+    curves = told(report.diagnoses)[:PROBED]
+    return [("", _div(report.probes(curves), "diagnosis"))] if len(quantities(report.tables, curves)) else []
 
 
 def _div(figure: go.Figure, anchor: str) -> Markup:

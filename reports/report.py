@@ -5,22 +5,31 @@ runs -> assemble -> Report -> html.py, markdown.py, dashboards, the terminal.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import plotly.graph_objects as go
 
+from ..evals.weightings import weighting as loss_weighting
 from ..metrics.units import Unit
 from . import tables as frames
 from .compare import DEFAULT, Band, Comparison, Incomparable, Settings, compare_all
-from .figures import style
+from .diagnosis import Diagnosis, diagnose
+from .figures import strips, style
 from .figures.noise_levels import noise_levels
 from .figures.overview import overview
 from .figures.parameterizations import parameterizations
+from .figures.probes import probes
 from .figures.samplers import samplers
-from .figures.samples import samples
+from .figures.samples import pairs, samples
+from .figures.slices import slices
+from .figures.strips import Shown
 from .findings import Finding, conditions, findings
+from .quantities import Curve, against_baseline, quantities, training_weights
+from .quantities import slices as slices_of
 from .tables import Tables, each
 from .unpaired import said_of
 
@@ -61,9 +70,77 @@ class Report:
         values = {name: [environment.get(name, "") for environment in environments] for name in names}
         return {name: found for name, found in values.items() if len(set(found)) > 1}
 
-    def noise_levels(self, unit: Unit = "x0", theme: style.Theme = "light", sigma_data: float = 0.5) -> go.Figure:
+    @cached_property
+    def diagnoses(self) -> tuple[Diagnosis, ...]:
+        """What the probes say is wrong with each model, by itself, worst first."""
+        found = []
+        for source, run in enumerate(self.runs):
+            labels = {row.name: row.label for row in each(self.tables.models) if row.source == source}
+            found += [replace(one, model=labels[one.model]) for one in diagnose(run)]
+        return tuple(sorted(found, key=lambda one: -one.size))
+
+    def noise_levels(
+        self,
+        unit: Unit = "x0",
+        theme: style.Theme = "light",
+        sigma_data: float = 0.5,
+        curve: Curve | None = None,
+        weighting: str = "",
+    ) -> go.Figure:
+        """Error and ratio; one curve of a probe under them, the baseline's training weights behind them, if asked."""
         table = frames.noise_levels(self.tables, self.comparisons, unit, sigma_data)
-        return noise_levels(table, self.bands, self.reference, self.colours, unit, theme)
+        asked = None if curve is None else quantities(self.tables, [curve])
+        weights = None
+        if weighting and self.tables.levels["model"].eq(self.tables.baseline).sum() > 1:
+            weights = training_weights(self.tables, self.tables.baseline, loss_weighting(weighting))
+        return noise_levels(
+            table, self.bands, self.reference, self.colours, unit, theme, asked, weights, weighting.replace("_", " ")
+        )
+
+    def probes(self, chosen: Sequence[Curve], theme: style.Theme = "light") -> go.Figure:
+        """The curves of probes, one under another, with the bands of what is wrong."""
+        return probes(quantities(self.tables, chosen), self.colours, theme, self.diagnoses)
+
+    def slices(self, model: str, curve: Curve, theme: style.Theme = "light") -> go.Figure:
+        """One quantity of one model in every slice it has."""
+        table = against_baseline(quantities(self.tables, slices_of(self.tables, curve)), self.tables.baseline)
+        return slices(table[table["model"] == model], self.tables.baseline, theme)
+
+    def worst(self, model: str, level: int | None = None) -> Shown:
+        """The images that a model gets most wrong, at one level or at all."""
+        source, name = next((row.source, row.name) for row in each(self.tables.models) if row.label == model)
+        rows = self.runs[source].table("worst")
+        rows = rows[rows["model"] == name]
+        return (rows if level is None else rows[rows["level"] == level]), self.runs[source].worst(name)
+
+    def worst_images(self, model: str, level: int, theme: style.Theme = "light") -> go.Figure:
+        """The strip behind a point of a curve, the baseline's answers beside the model's where they are at hand."""
+        own, base = self.worst(model, level), self.tables.baseline
+        other = None if model == base else self.worst(base, level)
+        return strips.worst(model, own, self.colours, theme, base, other)
+
+    def denoise_strips(self, models: Sequence[str], theme: style.Theme = "light") -> go.Figure:
+        """What each model makes of the last one's worst image at every level."""
+        return strips.levels({model: self.worst(model) for model in models}, self.colours, theme)
+
+    def pairs(self, models: Sequence[str], setting: Mapping[str, Any], theme: style.Theme = "light") -> go.Figure:
+        """Same-seed images of two models in one sampler setting, to flip between."""
+        kept, classes = self.images(setting)
+        return pairs({model: kept.get(model, {}) for model in models}, classes, theme)
+
+    def images(self, setting: Mapping[str, Any]) -> tuple[dict[str, dict[int, np.ndarray]], dict[int, int]]:
+        """(model -> sample id -> HWC uint8, sample id -> class) of a sampler setting, a row of `sample_settings`."""
+        sampler, steps, grid = str(setting["sampler"]), int(setting["steps"]), str(setting["grid"])
+        guidance = str(setting.get("guidance", ""))
+        rows = {
+            model.label: self.runs[model.source].images(model.name, sampler, steps, grid, guidance)
+            for model in each(self.tables.models)
+        }
+        table = self.tables.samples
+        chosen = (table["sampler"] == sampler) & (table["steps"] == steps) & (table["grid"] == grid)
+        chosen &= table["guidance"] == guidance
+        classes = {row.sample: row.label for row in each(table[chosen])}
+        return {label: kept for label, kept in rows.items() if kept}, classes
 
     def samplers(self, metric: str, theme: style.Theme = "light") -> go.Figure:
         return samplers(frames.samplers(self.tables, metric), metric, self.colours, theme)
@@ -74,16 +151,12 @@ class Report:
     def overview(self, theme: style.Theme = "light") -> go.Figure:
         return overview(frames.overview(self.tables, self.comparisons), self.tables.labels, self.colours, theme)
 
-    def samples(self, sampler: str, steps: int, grid: str, theme: style.Theme = "light") -> go.Figure:
+    def samples(
+        self, sampler: str, steps: int, grid: str, guidance: str = "", theme: style.Theme = "light"
+    ) -> go.Figure:
         """The images that the models kept of one sampler setting."""
-        rows = {
-            model.label: self.runs[model.source].images(model.name, sampler, steps, grid)
-            for model in each(self.tables.models)
-        }
-        table = self.tables.samples
-        chosen = (table["sampler"] == sampler) & (table["steps"] == steps) & (table["grid"] == grid)
-        classes = {row.sample: row.label for row in each(table[chosen])}
-        return samples({label: kept for label, kept in rows.items() if kept}, self.colours, classes, theme)
+        kept, classes = self.images({"sampler": sampler, "steps": steps, "grid": grid, "guidance": guidance})
+        return samples(kept, self.colours, classes, theme)
 
 
 def assemble(runs: Sequence[Run], baseline: str | None = None, settings: Settings = DEFAULT) -> Report:

@@ -24,13 +24,15 @@ if TYPE_CHECKING:
 
 _FORM = re.compile(r"(?P<unit>x0|eps|v|flow|F)(\(sigma_data=(?P<sigma_data>[0-9.e+-]+)\))?")
 
+JOINED = ("levels", "evaluations", "samples", "metrics", "curves")
+
 
 @dataclass(frozen=True)
 class Tables:
     """Everything a report is made of, from one run or several, each model under one label.
 
     models: a row per model: label, run, source (position of the run), and what its record says
-    levels, evaluations, samples, metrics: the runs' tables, `model` being the label
+    levels, evaluations, samples, metrics, curves: the runs' tables, `model` being the label
     """
 
     baseline: str
@@ -39,6 +41,7 @@ class Tables:
     evaluations: pd.DataFrame
     samples: pd.DataFrame
     metrics: pd.DataFrame
+    curves: pd.DataFrame
 
     @property
     def labels(self) -> list[str]:
@@ -63,7 +66,7 @@ def collect(runs: Sequence[Run], baseline: str | None = None) -> Tables:
     chosen = baseline or labels.get((0, runs[0].record.baseline)) or next(iter(labels.values()))
     if chosen not in set(models["label"]):
         raise ConfigError(f"unknown baseline {chosen!r}; expected one of: {', '.join(models['label'])}")
-    joined = {name: _join(runs, labels, name) for name in ("levels", "evaluations", "samples", "metrics")}
+    joined = {name: _join(runs, labels, name) for name in JOINED}
     return Tables(chosen, models, **joined)
 
 
@@ -73,11 +76,12 @@ def noise_levels(
     """A row per model x level: the error in `unit` with its interval, and its ratio to the baseline's error.
 
     Columns: model, level, sigma, log_snr, time, error, low, high, ratio, ratio_low, ratio_high (simultaneous over the
-    levels), verdict. The ratio is the same in every unit; it is NaN where a model could not be compared.
+    levels), verdict, floor. The ratio is the same in every unit; it is NaN where a model could not be compared, and so
+    is the floor where it is not known.
     """
-    frame = tables.levels.copy()
+    frame = tables.levels.merge(floor(tables), on=["model", "level"], how="left")
     factor = error_unit_factor(frame["sigma"].to_numpy(float), unit, sigma_data)
-    for column in ("error", "low", "high"):
+    for column in ("error", "low", "high", "floor"):
         frame[column] = frame[column] * factor
     ratios = [_ratios(comparison) for comparison in comparisons]
     columns = ["model", "level", "ratio", "ratio_low", "ratio_high", "verdict"]
@@ -85,6 +89,19 @@ def noise_levels(
     frame = frame.merge(joined.astype({"model": frame["model"].dtype}), on=["model", "level"], how="left")
     frame.loc[frame["model"] == tables.baseline, "ratio"] = 1.0
     return _in_order(frame, tables.labels, ["sigma"])
+
+
+def floor(tables: Tables) -> pd.DataFrame:
+    """The error of the best denoiser known without a network, where probe excess_error ran: model, level, floor.
+
+    The denoising error less its excess: the lesser of the best linear filter's and of the mean over the training images
+    given the noisy one. What lies above it is avoidable; the best denoiser lies at it or below.
+    """
+    curves = tables.curves[["model", "level", "probe", "quantity", "value"]]
+    excess = curves[(curves["probe"] == "excess_error") & (curves["quantity"] == "excess")]
+    keys = tables.levels[["model", "level"]].dtypes.to_dict()
+    joined = tables.levels[["model", "level", "error"]].merge(excess.astype(keys), on=["model", "level"])
+    return joined.assign(floor=joined["error"] - joined["value"].astype(float))[["model", "level", "floor"]]
 
 
 def samplers(tables: Tables, metric: str) -> pd.DataFrame:
@@ -108,6 +125,17 @@ def pareto(cost: np.ndarray, loss: np.ndarray) -> np.ndarray:
     return np.asarray(~(no_worse & strictly).any(axis=1))
 
 
+def contenders(cost: np.ndarray, loss: np.ndarray, low: np.ndarray) -> np.ndarray:
+    """Which of n points (cost, loss), less being better in both, may be on the front for all that is known.
+
+    A point is out where another of no more cost has a loss below the lower end `low` of its interval; one without an
+    interval (NaN) where another has a lower loss. Shapes (n,) -> bool (n,).
+    """
+    end = np.where(np.isnan(low), loss, low)
+    beaten = (cost[None, :] <= cost[:, None]) & (loss[None, :] < end[:, None])
+    return np.asarray(~beaten.any(axis=1))
+
+
 def parameterizations(tables: Tables) -> pd.DataFrame:
     """A row per model x level: root-mean-square error of the raw output, and what becomes of it in image and noise.
 
@@ -125,17 +153,6 @@ def parameterizations(tables: Tables) -> pd.DataFrame:
         rows = (frame["model"] == label).to_numpy()
         factor[rows] = error_unit_factor(sigma[rows], cast(Unit, form["unit"]), float(form["sigma_data"] or 0.5))
     frame["x0"] = np.sqrt(frame["error"].to_numpy(float))
-def contenders(cost: np.ndarray, loss: np.ndarray, low: np.ndarray) -> np.ndarray:
-    """Which of n points (cost, loss), less being better in both, may be on the front for all that is known.
-
-    A point is out where another of no more cost has a loss below the lower end `low` of its interval; one without an
-    interval (NaN) where another has a lower loss. Shapes (n,) -> bool (n,).
-    """
-    end = np.where(np.isnan(low), loss, low)
-    beaten = (cost[None, :] <= cost[:, None]) & (loss[None, :] < end[:, None])
-    return np.asarray(~beaten.any(axis=1))
-
-
     frame["gain_x0"] = 1 / np.sqrt(factor)
     frame["gain_eps"] = frame["gain_x0"] / sigma
     frame["raw"] = frame["x0"] / frame["gain_x0"]

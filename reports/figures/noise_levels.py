@@ -15,12 +15,18 @@ from ..compare import Band
 from ..numbers import interval, number, percent, sigma_range
 from ..tables import by, each
 from . import style
+from .probes import panel
 
 UNIT_TITLES = {
     "x0": "in the image (x₀)", "eps": "in the noise (ε)", "v": "in v", "flow": "in the flow velocity",
     "F": "in F, EDM's output",
 }  # fmt: skip
 ANNOTATED, FAR_SMALLER = 3, 1 / 3
+HEIGHTS = {1: 380, 2: 600, 3: 650}
+"""Pixels, by the number of panels."""
+FLOOR = "best without a network"
+WEIGHT_SHARE = 0.45
+"""Of the upper panel, the height of the training weights."""
 
 
 def noise_levels(
@@ -30,28 +36,39 @@ def noise_levels(
     colours: dict[str, str],
     unit: Unit = "x0",
     theme: style.Theme = "light",
+    quantity: pd.DataFrame | None = None,
+    weights: pd.DataFrame | None = None,
+    weighting: str = "",
 ) -> go.Figure:
     """Two panels over one logarithmic sigma axis, from `tables.noise_levels` and the comparisons' bands.
 
     baseline: what the ratios are against; "its baseline" where models have different ones.
+    quantity: one curve of `quantities.quantities`, for a third panel.
+    weights: `quantities.training_weights`, drawn behind the error as a grey area; `weighting` is its name.
     The lower panel draws ln(ratio), so that twice and half are as far from the baseline; labels read in percent.
     Each model's worst significant band, the three largest of them, is shaded in both panels and named in the lower one.
     """
     if table.empty:
         return style.empty("No noise levels were measured in this run.", theme)
     compared = [model for model, rows in by(table, "model") if model != baseline and rows["ratio"].notna().any()]
-    panels = 2 if compared else 1
-    figure = make_subplots(rows=panels, cols=1, shared_xaxes=True, vertical_spacing=0.06)
+    asked = quantity is not None and not quantity.empty
+    panels = 1 + bool(compared) + asked
+    figure = make_subplots(rows=panels, cols=1, shared_xaxes=True, vertical_spacing=0.06 if panels < 3 else 0.04)
     for model, rows in by(table, "model"):
         _curve(figure, rows, colours[model], model == baseline)
         if model in compared:
             _ratio(figure, rows, colours[model])
+    _floor(figure, table, theme)
+    if weights is not None:
+        _weights(figure, weights, weighting, theme)
     _axes(figure, table, unit, panels)
+    if quantity is not None and asked:
+        panel(figure, quantity, colours, panels, theme)
     if compared:
         _ratio_axis(figure, table, baseline, colours)
         _name_bands(figure, named_bands(bands), table, colours)
         _note_what_leaves(figure, table, theme)
-    return figure.update_layout(template=style.template(theme), height=620 if compared else 380, margin_b=76)
+    return figure.update_layout(template=style.template(theme), height=HEIGHTS[panels], margin_b=76)
 
 
 def named_bands(bands: Sequence[Band]) -> list[Band]:
@@ -67,17 +84,9 @@ def named_bands(bands: Sequence[Band]) -> list[Band]:
     ][:ANNOTATED]  # fmt: skip
 
 
-def edges(band: Band, sigmas: np.ndarray) -> tuple[float, float]:
-    """Where a band's shade begins and ends: half-way, in log sigma, to the neighbouring levels."""
-    low, high = (int(np.argmin(np.abs(np.log(sigmas / end)))) for end in (band.sigma_low, band.sigma_high))
-    left = math.sqrt(sigmas[max(low - 1, 0)] * sigmas[low])
-    right = math.sqrt(sigmas[high] * sigmas[min(high + 1, len(sigmas) - 1)])
-    return left, right
-
-
 def _curve(figure: go.Figure, rows: pd.DataFrame, colour: str, is_baseline: bool) -> None:
     name = style.text(rows["model"].iloc[0])
-    _interval_band(figure, rows["sigma"], rows["low"], rows["high"], colour, name, 1)
+    style.interval_band(figure, rows["sigma"], rows["low"], rows["high"], colour, name, 1)
     hover = [
         f"<b>{name}</b><br>σ {number(row.sigma)} · t {number(row.time)} · log-SNR {number(row.log_snr)}"
         f"<br>error {number(row.error)} {interval(row.low, row.high)}"
@@ -92,7 +101,7 @@ def _curve(figure: go.Figure, rows: pd.DataFrame, colour: str, is_baseline: bool
 
 def _ratio(figure: go.Figure, rows: pd.DataFrame, colour: str) -> None:
     name = style.text(rows["model"].iloc[0])
-    _interval_band(figure, rows["sigma"], np.log(rows["ratio_low"]), np.log(rows["ratio_high"]), colour, name, 2)
+    style.interval_band(figure, rows["sigma"], np.log(rows["ratio_low"]), np.log(rows["ratio_high"]), colour, name, 2)
     hover = [
         f"<b>{name}</b><br>σ {number(row.sigma)} · t {number(row.time)} · log-SNR {number(row.log_snr)}"
         f"<br>{percent(row.ratio)} against the baseline [{percent(row.ratio_low)}, {percent(row.ratio_high)}]"
@@ -105,13 +114,31 @@ def _ratio(figure: go.Figure, rows: pd.DataFrame, colour: str) -> None:
     )  # fmt: skip
 
 
-def _interval_band(
-    figure: go.Figure, x: pd.Series, low: pd.Series, high: pd.Series, colour: str, group: str, row: int
-) -> None:
+def _floor(figure: go.Figure, table: pd.DataFrame, theme: style.Theme) -> None:
+    """What a few lines of algebra reach on these images: the same for all models, so drawn once."""
+    known = table.dropna(subset=["floor"]).drop_duplicates("sigma").sort_values("sigma")
+    if known.empty:
+        return
+    hover = [f"<b>{FLOOR}</b><br>σ {number(row.sigma)}<br>error {number(row.floor)}" for row in each(known)]
     figure.add_scatter(
-        x=[*x, *x[::-1]], y=[*high, *low[::-1]], fill="toself", mode="lines", line={"width": 0, "color": colour},
-        fillcolor=style.rgba(colour, 0.18), hoverinfo="skip", legendgroup=group, showlegend=False, row=row, col=1,
+        x=known["sigma"], y=known["floor"], mode="lines", name=FLOOR, legendgroup=FLOOR, text=hover, hoverinfo="text",
+        line={"color": style.quiet(theme), "width": 1.8, "dash": "dot"}, row=1, col=1,
     )  # fmt: skip
+
+
+def _weights(figure: go.Figure, weights: pd.DataFrame, weighting: str, theme: style.Theme) -> None:
+    """How much each level counts in training, on an axis of its own without ticks: the area says where."""
+    name = f"training weight ({style.text(weighting)})"
+    hover = [
+        f"<b>{name}</b><br>σ {number(row.sigma)}<br>{100 * row.weight:.1f}% of the weight" for row in each(weights)
+    ]
+    figure.add_scatter(
+        x=weights["sigma"], y=weights["weight"], fill="tozeroy", mode="lines", name=name, text=hover, hoverinfo="text",
+        line={"color": style.rgba(style.quiet(theme), 0.5), "width": 1}, xaxis="x", yaxis="y99",
+        fillcolor=style.rgba(style.quiet(theme), 0.16),
+    )  # fmt: skip
+    top = float(weights["weight"].max()) / WEIGHT_SHARE
+    figure.update_layout(yaxis99={"overlaying": "y", "range": [0, top], "visible": False, "fixedrange": True})
 
 
 def _axes(figure: go.Figure, table: pd.DataFrame, unit: Unit, panels: int) -> None:
@@ -164,7 +191,7 @@ def _name_bands(figure: go.Figure, bands: Sequence[Band], table: pd.DataFrame, c
     middle = math.sqrt(table["sigma"].min() * table["sigma"].max())
     sigmas = np.sort(table["sigma"].unique())
     for row, band in enumerate(bands):
-        left, right = edges(band, sigmas)
+        left, right = style.half_way(band.sigma_low, band.sigma_high, sigmas)
         shade = {"fillcolor": colours[band.model], "opacity": 0.12, "line_width": 0, "layer": "below"}
         figure.add_vrect(x0=left, x1=right, **shade, row="all", col=1)
         rows = table[

@@ -2,80 +2,62 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
-from PIL import Image
 
 from . import style
+from .pictures import difference, flip, grid
 
-GAP, MAX_COLUMNS, MIN_SIDE = 4, 12, 64
+MAX_COLUMNS = 12
+
+Kept = Mapping[str, Mapping[int, np.ndarray]]
+"""model -> (sample id -> HWC uint8)."""
 
 
 def samples(
-    rows: Mapping[str, Mapping[int, np.ndarray]],
+    rows: Kept,
     colours: dict[str, str],
     labels: Mapping[int, int] | None = None,
     theme: style.Theme = "light",
+    ids: Sequence[int] | None = None,
+    notes: Mapping[int, str] | None = None,
 ) -> go.Figure:
-    """rows: model -> (sample id -> HWC uint8). Only the ids that some model has kept, the first twelve, are shown.
+    """The images of `ids` in this order, else the first twelve that some model has kept.
 
-    labels: sample id -> class asked for; -1 where there was none.
+    labels: sample id -> class asked for; -1 where there was none. notes: sample id -> what else stands over a column.
     """
-    ids = shared_ids(rows)
-    if not ids:
+    shown = shared_ids(rows)[:MAX_COLUMNS] if ids is None else list(ids)
+    if not shown or not any(rows.values()):
         return style.empty("No images were kept for this sampler.", theme)
-    side = max(image.shape[0] for images in rows.values() for image in images.values())
-    scale = max(1, -(-MIN_SIDE // side))
-    pitch = side * scale + GAP
-    figure = go.Figure(go.Image(source=data_uri(sheet(rows, ids, scale)), hoverinfo="skip"))
-    names = [style.coloured(model, colours) for model in rows]
-    classes = labels or {}
-    titles = [
-        f"#{sample}<br>class {classes[sample]}" if classes.get(sample, -1) >= 0 else f"#{sample}" for sample in ids
-    ]
-    middle = (pitch - GAP) / 2
-    figure.update_xaxes(
-        tickvals=[middle + pitch * i for i in range(len(ids))], ticktext=titles, side="top", showgrid=False
-    )
-    figure.update_yaxes(
-        tickvals=[middle + pitch * i for i in range(len(rows))],
-        ticktext=names,
-        showgrid=False,
-        constrain="domain",
-        constraintoward="top",
-        ticklabelstandoff=8,
-    )
-    return figure.update_layout(template=style.template(theme), height=70 + 80 * len(rows), margin={"t": 60, "b": 10})
+    titles = [title(sample, labels or {}, notes or {}) for sample in shown]
+    columns = [{place: kept[sample] for place, sample in enumerate(shown) if sample in kept} for kept in rows.values()]
+    return grid(columns, [style.coloured(model, colours) for model in rows], titles, 74, theme)
 
 
-def shared_ids(rows: Mapping[str, Mapping[int, np.ndarray]]) -> list[int]:
-    """Sample ids that any model kept, in order, at most twelve."""
-    return sorted({sample for images in rows.values() for sample in images})[:MAX_COLUMNS]
+def pairs(rows: Kept, labels: Mapping[int, int] | None = None, theme: style.Theme = "light") -> go.Figure:
+    """Same-seed images of a baseline and a candidate, the first two of `rows`, in one place, with buttons to flip."""
+    both = sorted(set.intersection(*(set(kept) for kept in rows.values()))) if len(rows) > 1 else []
+    if not both:
+        return style.empty("No seed has an image of both models in this setting.", theme)
+    both = both[: 3 * MAX_COLUMNS]
+    (first, ours), (second, theirs) = list(rows.items())[:2]
+    faces = {
+        style.text(first): dict(enumerate(ours[sample] for sample in both)),
+        style.text(second): dict(enumerate(theirs[sample] for sample in both)),
+        "difference": dict(enumerate(difference(ours[sample], theirs[sample]) for sample in both)),
+    }
+    return flip(faces, [title(sample, labels or {}, {}) for sample in both], MAX_COLUMNS, theme=theme)
 
 
-def sheet(rows: Mapping[str, Mapping[int, np.ndarray]], ids: Sequence[int], scale: int) -> Image.Image:
-    """One picture of all rows; pixels enlarged `scale` times without smoothing, gaps and absent samples clear."""
-    side = max(image.shape[0] for images in rows.values() for image in images.values()) * scale
-    pitch = side + GAP
-    picture = Image.new("RGBA", (pitch * len(ids) - GAP, pitch * len(rows) - GAP))
-    for row, images in enumerate(rows.values()):
-        for column, sample in enumerate(ids):
-            if sample in images:
-                tile = Image.fromarray(_rgb(images[sample])).resize((side, side), Image.Resampling.NEAREST)
-                picture.paste(tile, (pitch * column, pitch * row))
-    return picture
+def shared_ids(rows: Kept) -> list[int]:
+    """Sample ids that any model kept, in order."""
+    return sorted({sample for images in rows.values() for sample in images})
 
 
-def data_uri(picture: Image.Image) -> str:
-    """A picture as text that a page can hold."""
-    buffer = io.BytesIO()
-    picture.save(buffer, format="PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
-
-
-def _rgb(image: np.ndarray) -> np.ndarray:
-    return np.repeat(image[..., :1], 3, axis=2) if image.shape[2] == 1 else image[..., :3]
+def title(sample: int, labels: Mapping[int, int], notes: Mapping[int, str]) -> str:
+    lines = [f"#{sample}"]
+    lines += [f"class {labels[sample]}"] if labels.get(sample, -1) >= 0 else []
+    lines += [style.text(notes[sample])] if sample in notes else []
+    return "<br>".join(lines)

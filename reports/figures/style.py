@@ -7,6 +7,8 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
+import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 
 from ..numbers import percent
@@ -50,13 +52,13 @@ def ink(theme: Theme) -> str:
     return _INKS[theme][0]
 
 
-def rgba(colour: str, alpha: float) -> str:
-    """ "#rrggbb" with an opacity."""
 def ground(theme: Theme) -> str:
     """The page's own ground, for hollow points."""
     return "#ffffff" if theme == "light" else "#0e1117"
 
 
+def rgba(colour: str, alpha: float) -> str:
+    """ "#rrggbb" with an opacity."""
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return f"rgba({red},{green},{blue},{alpha})"
 
@@ -142,3 +144,23 @@ def heading(title: str, note: str) -> str:
 def coloured(model: str, colours: dict[str, str]) -> str:
     """A model's name in its colour, for tick labels."""
     return f"<b><span style='color:{colours[model]}'>{text(model)}</span></b>"
+
+
+def half_way(low: float, high: float, sigmas: np.ndarray) -> tuple[float, float]:
+    """Where the shade of a band of levels begins and ends: half-way, in log sigma, to the neighbouring levels.
+
+    sigmas: all levels `(L,)`, ascending.
+    """
+    first, last = (int(np.argmin(np.abs(np.log(sigmas / end)))) for end in (low, high))
+    left = math.sqrt(sigmas[max(first - 1, 0)] * sigmas[first])
+    return left, math.sqrt(sigmas[last] * sigmas[min(last + 1, len(sigmas) - 1)])
+
+
+def interval_band(
+    figure: go.Figure, x: pd.Series, low: pd.Series, high: pd.Series, colour: str, group: str, row: int
+) -> None:
+    """The interval around a curve, in its colour; it comes and goes with the curve's entry in the legend."""
+    figure.add_scatter(
+        x=[*x, *x[::-1]], y=[*high, *low[::-1]], fill="toself", mode="lines", line={"width": 0, "color": colour},
+        fillcolor=rgba(colour, 0.18), hoverinfo="skip", legendgroup=group, showlegend=False, row=row, col=1,
+    )  # fmt: skip

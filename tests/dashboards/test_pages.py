@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from sigmascope.dashboards import launch
+from sigmascope.dashboards import launch, samples
 from sigmascope.dashboards.main import PAGES, runs_folder
 from streamlit.testing.v1 import AppTest
 
@@ -53,9 +53,67 @@ def test_pages_of_a_complete_run(monkeypatch: pytest.MonkeyPatch, store: Path, p
     assert [element for element in app.main if element.type == "plotly_chart"], "every page shows a figure"
 
 
+@pytest.mark.parametrize("state", ["partial_store", "failed_store", "old_store"])
 @pytest.mark.parametrize("path", PAGES)
-def test_pages_of_a_partial_run(monkeypatch: pytest.MonkeyPatch, partial_store: Path, path: str) -> None:
-    assert not open_page(monkeypatch, partial_store, path).exception
+def test_pages_of_a_run_that_lacks_something(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, state: str, path: str
+) -> None:
+    app = open_page(monkeypatch, request.getfixturevalue(state), path)
+    assert not app.exception
+    assert not app.error
+
+
+def test_a_failed_run_says_why(monkeypatch: pytest.MonkeyPatch, failed_store: Path) -> None:
+    said = words(open_page(monkeypatch, failed_store, "run"))
+    assert "is failed" in said
+    assert "got NaN at sigma 80" in said
+
+
+def test_an_old_run_says_what_it_lacks(monkeypatch: pytest.MonkeyPatch, old_store: Path) -> None:
+    assert "has no probes' curves" in words(open_page(monkeypatch, old_store, "noise-levels"))
+    assert "No probes but the denoising error" in words(open_page(monkeypatch, old_store, "run"))
+    assert "asks for it with" in words(open_page(monkeypatch, old_store, "parameterizations"))
+
+
+def test_the_run_page_tells_the_findings(monkeypatch: pytest.MonkeyPatch, store: Path) -> None:
+    app = open_page(monkeypatch, store, "run")
+    told = "".join(element.proto.body for element in app.main.get("html"))
+    assert "digits-regressed shrinks its noise estimate" in told
+    assert "digits-v shrinks" not in told
+
+
+def test_compare_tells_the_worst_first(monkeypatch: pytest.MonkeyPatch, store: Path) -> None:
+    app = open_page(monkeypatch, store, "compare")
+    table = app.dataframe[0].value
+    assert table["model"].iloc[0] == "digits-regressed"
+    assert table["verdict"].iloc[0] == "fail"
+    assert table["change"].iloc[0] == "+34%"
+    assert app.selectbox(key="candidate").value == "digits-regressed"
+
+
+def test_the_probe_of_the_worst_finding_is_shown_first(monkeypatch: pytest.MonkeyPatch, store: Path) -> None:
+    app = open_page(monkeypatch, store, "noise-levels")
+    assert app.selectbox(key="probe").value == "calibration: slope"
+    app.selectbox(key="probe").select("denoising error: error").run()
+    assert not app.exception
+    assert app.selectbox(key="slice-denoising error: error").options[:2] == ["class 0", "class 1"]
+    assert "slice by slice" in app.subheader[0].value
+
+
+def test_samples_are_sorted_and_found() -> None:
+    ids, classes = [0, 1, 12, 21], {0: 0, 1: 1, 12: 2, 21: 1}
+    assert samples.found(ids, classes, "") == ids
+    assert samples.found(ids, classes, "12, #1") == [1, 12]
+    assert samples.found(ids, classes, "class 1") == [1, 21]
+    assert samples.found(ids, classes, "nothing") == []
+
+
+def test_samples_sort_by_a_score(monkeypatch: pytest.MonkeyPatch, store: Path) -> None:
+    app = open_page(monkeypatch, store, "samples")
+    assert app.selectbox(key="sort").options == ["seed", "clipped"]
+    app.selectbox(key="sort").select("clipped").run()
+    assert not app.exception
+    assert app.selectbox(key="sort_model").value == "digits-eps"
 
 
 def test_a_partial_run_is_shown_as_what_it_is(monkeypatch: pytest.MonkeyPatch, partial_store: Path) -> None:
@@ -101,7 +159,7 @@ def test_another_unit_asks_for_what_it_needs(monkeypatch: pytest.MonkeyPatch, st
 
 def test_the_worst_images_are_those_of_the_regressed_model(monkeypatch: pytest.MonkeyPatch, store: Path) -> None:
     app = open_page(monkeypatch, store, "noise-levels")
-    assert "digits-regressed" in app.subheader[0].value.replace("\\", "")
+    assert app.selectbox(key="of").value == "digits-regressed"
     table = app.dataframe[0].value
     assert (table["candidate"] > table["baseline"]).all()
 

@@ -43,6 +43,46 @@ def evaluations(images: int = 64, draws: int = 2, seed: int = 0, models: dict[st
     return pd.concat(frames, ignore_index=True)
 
 
+def curves(frame: pd.DataFrame) -> pd.DataFrame:
+    """What probes would tell of the same evaluations: a slope that is off where the fault is planted, two bands of
+    frequencies, the error beside the best reference, and the error of each class."""
+    rows = []
+    for (model, level, sigma), group in frame.groupby(["model", "level", "sigma"], sort=False):
+        off = planted_levels()[level] and "regressed" in str(model)
+        error = group["error"].mean()
+        quantities = [
+            ("calibration", "slope", "all", 1.2 if off else 1.0, 1.0),
+            ("calibration", "gain", "all", 0.3 if off else 0.0, 0.0),
+            ("spectrum", "over_wiener", "frequency 0-0.25", 0.8, np.nan),
+            ("spectrum", "over_wiener", "frequency 0.25 and up", 1.3 if off else 0.9, np.nan),
+            ("excess_error", "excess", "all", error - 0.3 * sigma**2 / (0.3 + sigma**2), np.nan),
+            ("raw_output", "raw", "all", error / sigma**2, np.nan),
+            ("precision", "network_share", "all", 1e-4 * (1 + sigma), 0.0),
+        ]
+        quantities += [
+            ("denoising_error", "error", f"class {label}", part["error"].mean(), np.nan)
+            for label, part in group.groupby("label")
+        ]
+        rows += [
+            {
+                "model": model, "probe": probe, "quantity": quantity, "slice": part, "level": level, "sigma": sigma,
+                "value": value, "low": value - 0.01 * abs(value) - 1e-6, "high": value + 0.01 * abs(value) + 1e-6,
+                "error": 0.005 * abs(value) + 5e-7, "freedom": 63.0, "optimal": optimal, "images": 64,
+            }
+            for probe, quantity, part, value, optimal in quantities
+        ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def worst(frame: pd.DataFrame, count: int = 2) -> pd.DataFrame:
+    """The largest errors of each model and level; tiles are numbered within a model."""
+    ranked = frame.sort_values(["model", "level", "error"], ascending=[True, True, False])
+    kept = ranked.groupby(["model", "level"]).head(count).copy()
+    kept["rank"] = kept.groupby(["model", "level"]).cumcount()
+    kept["tile"] = 4 * kept.groupby("model").cumcount()
+    return kept[list(TABLES["worst"])]
+
+
 def levels(frame: pd.DataFrame) -> pd.DataFrame:
     """The per-level table that belongs to evaluations; the intervals are normal ones over images."""
     rows = []
@@ -76,6 +116,7 @@ def metrics(models: dict[str, str] = MODELS, seed: int = 1) -> pd.DataFrame:
                     "sampler": sampler,
                     "steps": steps,
                     "grid": "karras",
+                    "guidance": "",
                     "evaluations": spent,
                     "n": 500,
                 }
@@ -105,11 +146,11 @@ def metrics(models: dict[str, str] = MODELS, seed: int = 1) -> pd.DataFrame:
 
 def samples(frame: pd.DataFrame, kept: int = 12) -> pd.DataFrame:
     cells = frame.drop_duplicates(["model", "sampler", "steps", "grid"])
-    columns = ["model", "sampler", "steps", "grid"]
+    columns = ["model", "sampler", "steps", "grid", "guidance"]
     return pd.concat(
         [
             cells[[*columns, "evaluations"]].assign(
-                sample=index, label=index % 10, clipped=0.0, tile=index if index < kept else -1
+                sample=index, label=index % 10, clipped=(7 * index % kept) / 100, tile=index if index < kept else -1
             )
             for index in range(kept)
         ],
@@ -153,6 +194,11 @@ def digits(labels: np.ndarray, seed: int) -> np.ndarray:
     return images.astype(np.uint8)
 
 
+def _pictures(rows: pd.DataFrame) -> np.ndarray:
+    """Four tiles for each entry of one model's table `worst`, in the order of its tiles."""
+    return digits(np.repeat(rows.sort_values("tile")["label"].to_numpy(), 4), 0)
+
+
 @dataclass
 class SyntheticRun:
     """What the reader of a stored run offers, from memory."""
@@ -164,19 +210,25 @@ class SyntheticRun:
     def table(self, name: str) -> pd.DataFrame:
         return self.tables.get(name, pd.DataFrame(columns=list(TABLES[name])))
 
-    def images(self, model: str, sampler: str, steps: int, grid: str) -> dict[int, np.ndarray]:
+    def images(self, model: str, sampler: str, steps: int, grid: str, guidance: str = "") -> dict[int, np.ndarray]:
         rows = self.tables["samples"]
         chosen = (
             (rows["model"] == model) & (rows["sampler"] == sampler) & (rows["steps"] == steps) & (rows["tile"] >= 0)
         )
-        kept = rows[chosen & (rows["grid"] == grid)].sort_values("sample")
+        kept = rows[chosen & (rows["grid"] == grid) & (rows["guidance"] == guidance)].sort_values("sample")
         return dict(zip(kept["sample"], digits(kept["label"].to_numpy(), steps), strict=True))
+
+    def worst(self, model: str) -> dict[int, np.ndarray]:
+        rows = self.tables["worst"]
+        shown = _pictures(rows[rows["model"] == model])
+        return dict(enumerate(shown))
 
 
 def run(models: dict[str, str] = MODELS, run_id: str = "digits-0a1b2c3d", seed: int = 0) -> SyntheticRun:
     """One complete run of `models` (name -> parameterization); the first is its baseline."""
     errors, scores = evaluations(models=models, seed=seed), metrics(models)
     tables = {"levels": levels(errors), "evaluations": errors, "samples": samples(scores), "metrics": scores}
+    tables |= {"curves": curves(errors), "worst": worst(errors)}
     return SyntheticRun(run_id, record(models, run_id, cells(scores)), tables)
 
 
@@ -202,8 +254,9 @@ def _written(run: SyntheticRun, writer: Writer) -> Path:
             seconds=1.0,
             evaluations=3072,
         )
-        own = {name: run.tables[name][run.tables[name]["model"] == model.name] for name in ("levels", "evaluations")}
-        writer.write_cell(CellResult(cell, own))
+        names = ("levels", "evaluations", "curves", "worst")
+        own = {name: run.tables[name][run.tables[name]["model"] == model.name] for name in names}
+        writer.write_cell(CellResult(cell, own, _pictures(own["worst"])))
         probes.append(cell)
     complete = run.record.model_copy(update={"cells": [*probes, *run.record.cells]})
     writer.write_record(complete)
@@ -225,4 +278,15 @@ def write_partial(run: SyntheticRun, root: Path) -> Path:
     with Writer(root, run.id) as writer:
         writer.write_cell(CellResult(done, {table: run.tables[table] for table in ("levels", "evaluations")}))
         writer.write_record(run.record.model_copy(update={"status": "partial", "cells": [done, broken]}))
+        return writer.partial
+
+
+def write_failed(run: SyntheticRun, root: Path) -> Path:
+    """The run as it lies on disk when its first cell failed and nothing else was tried."""
+    broken = CellRecord(
+        key="broken", kind="probe", title="denoising error", model=run.record.models[0].name, seconds=0.1,
+        evaluations=0, error="expected finite predictions, got NaN at sigma 80",
+    )  # fmt: skip
+    with Writer(root, run.id) as writer:
+        writer.write_record(run.record.model_copy(update={"status": "failed", "cells": [broken]}))
         return writer.partial

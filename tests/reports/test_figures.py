@@ -8,9 +8,9 @@ import plotly.graph_objects as go
 import pytest
 from sigmascope.reports import tables
 from sigmascope.reports.compare import Band
+from sigmascope.reports.figures import pictures, style
 from sigmascope.reports.figures import samples as samples_figure
-from sigmascope.reports.figures import style
-from sigmascope.reports.figures.noise_levels import edges, named_bands, ratio_range
+from sigmascope.reports.figures.noise_levels import named_bands, ratio_range
 from sigmascope.reports.report import Report, assemble
 
 from . import synthetic
@@ -20,9 +20,7 @@ THEMES: tuple[style.Theme, ...] = ("light", "dark")
 
 def curves(figure: go.Figure, yaxis: str) -> dict[str, go.Scatter]:
     """Curves of one panel by model: traces that are no interval bands and no legend entries."""
-    drawn = [
-        trace for trace in figure.data if trace.fill is None and trace.hoverinfo == "text" and trace.yaxis == yaxis
-    ]
+    drawn = [trace for trace in figure.data if trace.customdata is not None and trace.yaxis == yaxis]
     return {trace.legendgroup: trace for trace in drawn}
 
 
@@ -79,8 +77,8 @@ def test_named_bands_are_few_and_large() -> None:
 
 def test_a_shade_ends_half_way_to_the_neighbours() -> None:
     sigmas = np.array([0.1, 1.0, 10.0, 100.0])
-    assert edges(Band("a", 1.0, 10.0, 1.2, 1.1, 1.3), sigmas) == pytest.approx((np.sqrt(0.1), np.sqrt(1000)))
-    assert edges(Band("a", 0.1, 0.1, 1.2, 1.1, 1.3), sigmas) == pytest.approx((0.1, np.sqrt(0.1)))
+    assert style.half_way(1.0, 10.0, sigmas) == pytest.approx((np.sqrt(0.1), np.sqrt(1000)))
+    assert style.half_way(0.1, 0.1, sigmas) == pytest.approx((0.1, np.sqrt(0.1)))
 
 
 def test_a_far_better_model_leaves_the_scale_and_is_told() -> None:
@@ -121,9 +119,9 @@ def test_parameterizations_draws_the_tables_numbers(report: Report) -> None:
 
 def test_a_sheet_holds_every_image_in_its_place() -> None:
     black, white = np.zeros((2, 2, 3), np.uint8), np.full((2, 2, 1), 255, np.uint8)
-    picture = samples_figure.sheet({"a": {0: black, 3: white}, "b": {3: white}}, [0, 3], 2)
+    picture = pictures.sheet([{0: black, 3: white}, {3: white}], [0, 3], 2)
     pixels = np.asarray(picture)
-    pitch = 4 + samples_figure.GAP
+    pitch = 4 + pictures.GAP
     assert pixels.shape == (pitch + 4, pitch + 4, 4)
     assert (pixels[:4, :4, :3] == 0).all()
     assert (pixels[:4, pitch:] == 255).all()

@@ -1,0 +1,61 @@
+"""Under every figure: take it along. Its table and picture as files, the lines that make it again, a link back."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from functools import partial
+from importlib.util import find_spec
+from urllib.parse import urlencode
+
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+from .view import View
+
+
+def offer(view: View, name: str, figure: go.Figure, table: pd.DataFrame, made_by: str) -> None:
+    """`made_by`: what stands after `report.` in Python. Files are made when they are asked for, not before."""
+    with st.popover("Download", icon=":material/download:", key=f"{name}-offer"):
+        buttons = st.columns(5)
+        kinds: list[tuple[str, str, str, Callable[[], bytes]]] = [
+            ("CSV", "csv", "text/csv", lambda: table.to_csv(index=False).encode()),
+            ("Parquet", "parquet", "application/vnd.apache.parquet", lambda: _parquet(table)),
+            ("HTML", "html", "text/html", lambda: figure.to_html(include_plotlyjs=True).encode()),
+        ]
+        if find_spec("kaleido"):
+            kinds += [
+                (kind.upper(), kind, mime, partial(figure.to_image, format=kind, scale=2, width=1100))
+                for kind, mime in (("svg", "image/svg+xml"), ("png", "image/png"))
+            ]
+        for place, (label, ending, mime, content) in zip(buttons, kinds, strict=False):
+            file = f"{view.run.id}-{name}.{ending}"
+            place.download_button(label, content, file, mime, key=f"{name}-{ending}", on_click="ignore")
+        st.caption("PNG, as you see it: the camera in the figure's corner.")
+        st.caption("The same figure in Python, and all of them as one file:")
+        st.code(python(view, made_by), language="python")
+        st.code(f"sigmascope report {view.run.id} --runs {view.root} -o report.html", language="bash")
+        st.caption("This view:")
+        st.code(link(view), language=None)
+
+
+def python(view: View, made_by: str) -> str:
+    """The lines that make a figure again, `made_by` standing after `report.`."""
+    return (
+        "from sigmascope import Store\nfrom sigmascope.reports.report import assemble\n\n"
+        f"report = assemble([Store({str(view.root)!r}).find({view.run.id!r})], {view.report.tables.baseline!r})\n"
+        f"report.{made_by}.show()"
+    )
+
+
+def link(view: View) -> str:
+    """The address of this view, run and baseline named, so that a later run doesn't change what it shows."""
+    chosen = {"run": view.run.id, "baseline": view.report.tables.baseline, **st.query_params.to_dict()}
+    return f"{st.context.url or ''}?{urlencode(chosen)}"
+
+
+def _parquet(table: pd.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    table.to_parquet(buffer, index=False)
+    return buffer.getvalue()

@@ -1,0 +1,131 @@
+"""Images in rows and columns as one picture: the ground of sample grids, of worst images and of pairs that flip."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+from PIL import Image
+
+from . import style
+
+GAP = 4
+Row = Mapping[int, np.ndarray]
+"""Column number -> HWC uint8; an absent column stays empty."""
+
+
+def grid(
+    rows: Sequence[Row], names: Sequence[str], titles: Sequence[str], pitch: int, theme: style.Theme = "light"
+) -> go.Figure:
+    """Rows of images with a name beside each row and a title over each column, both already safe for Plotly.
+
+    pitch: about how many pixels of the page a row takes.
+    """
+    ids = list(range(len(titles)))
+    scale = enlargement(rows)
+    picture = sheet(rows, ids, scale)
+    figure = go.Figure(go.Image(source=data_uri(picture), hoverinfo="skip"))
+    return _axes(figure, rows, names, titles, scale).update_layout(
+        template=style.template(theme), height=70 + pitch * len(rows), margin={"t": 60, "b": 10}
+    )
+
+
+def flip(
+    faces: Mapping[str, Row], titles: Sequence[str], columns: int, pitch: int = 84, theme: style.Theme = "light"
+) -> go.Figure:
+    """Faces of one sheet, one at a time, with a button for each: what changes between them jumps to the eye.
+
+    faces: what a button says -> images by number; `columns` images a row.
+    """
+    count = len(titles)
+    scale = enlargement(list(faces.values()))
+    side = max(len(image) for face in faces.values() for image in face.values())
+    figure = go.Figure()
+    lines = range(0, count, columns)
+    for index, face in enumerate(faces.values()):
+        rows = [{place: face[first + place] for place in range(columns) if first + place in face} for first in lines]
+        picture = sheet(rows, range(min(columns, count)), scale, side)
+        figure.add_image(source=data_uri(picture), hoverinfo="skip", visible=index == 0)
+    _axes(figure, [{}] * len(lines), [""] * len(lines), list(titles[:columns]), scale, side)
+    if len(lines) > 1:
+        figure.update_xaxes(showticklabels=False)
+    buttons = [
+        {"label": name, "method": "restyle", "args": [{"visible": [name == other for other in faces]}]}
+        for name in faces
+    ]  # fmt: skip
+    figure.update_layout(
+        updatemenus=[
+            {
+                "type": "buttons", "direction": "right", "buttons": buttons, "showactive": True, "x": 0,
+                "xanchor": "left", "y": 1.0, "yanchor": "bottom", "pad": {"b": 40 if len(lines) == 1 else 6},
+                "bgcolor": "#cfd6dd", "bordercolor": style.quiet(theme),
+                "font": {"color": style.ink("light"), "size": 13},  # Plotly's active button is pale in any theme
+            }
+        ],
+    )  # fmt: skip
+    return figure.update_layout(
+        template=style.template(theme),
+        height=(96 if len(lines) == 1 else 60) + pitch * len(lines),
+        margin={"t": 90 if len(lines) == 1 else 48, "b": 4, "l": 24, "r": 8},
+    )
+
+
+def difference(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """(second - first) / 2 around mid-grey, HWC uint8."""
+    return np.asarray((127.5 + (second.astype(float) - first.astype(float)) / 2).round(), np.uint8)
+
+
+def enlargement(rows: Sequence[Row], least: int = 64) -> int:
+    """How many times images are enlarged so that the largest is `least` pixels high."""
+    side = max((len(image) for row in rows for image in row.values()), default=least)
+    return max(1, -(-least // side))
+
+
+def sheet(rows: Sequence[Row], ids: Sequence[int], scale: int, side: int | None = None) -> Image.Image:
+    """One picture of all rows; pixels enlarged `scale` times without smoothing, gaps and absent images clear."""
+    side = (side or max(len(image) for row in rows for image in row.values())) * scale
+    pitch = side + GAP
+    picture = Image.new("RGBA", (pitch * len(ids) - GAP, pitch * len(rows) - GAP))
+    for number, row in enumerate(rows):
+        for column, key in enumerate(ids):
+            if key in row:
+                tile = Image.fromarray(_rgb(row[key])).resize((side, side), Image.Resampling.NEAREST)
+                picture.paste(tile, (pitch * column, pitch * number))
+    return picture
+
+
+def data_uri(picture: Image.Image) -> str:
+    """A picture as text that a page can hold."""
+    buffer = io.BytesIO()
+    picture.save(buffer, format="PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def _axes(
+    figure: go.Figure,
+    rows: Sequence[Row],
+    names: Sequence[str],
+    titles: Sequence[str],
+    scale: int,
+    side: int | None = None,
+) -> go.Figure:
+    side = (side or max(len(image) for row in rows for image in row.values())) * scale
+    pitch, middle = side + GAP, side / 2
+    figure.update_xaxes(
+        tickvals=[middle + pitch * i for i in range(len(titles))], ticktext=list(titles), side="top", showgrid=False
+    )
+    return figure.update_yaxes(
+        tickvals=[middle + pitch * i for i in range(len(rows))],
+        ticktext=list(names),
+        showgrid=False,
+        constrain="domain",
+        constraintoward="top",
+        ticklabelstandoff=8,
+    )
+
+
+def _rgb(image: np.ndarray) -> np.ndarray:
+    return np.repeat(image[..., :1], 3, axis=2) if image.shape[2] == 1 else image[..., :3]

@@ -1,0 +1,122 @@
+"""What probes say at every noise level: a panel a curve, on the sigma axis of the denoising error."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from ..diagnosis import Diagnosis
+from ..numbers import interval, number
+from ..quantities import Curve
+from ..tables import by, each
+from . import style
+
+PANEL = 190
+"""Pixels high."""
+LOG_FROM = 30.0
+"""Values above 0 that span more than this factor stand on a logarithmic axis."""
+OVERSHOOT = 0.6
+"""How far intervals may stretch an axis, in spans of the values: one unsure level must not flatten all others."""
+
+
+def probes(
+    table: pd.DataFrame,
+    colours: dict[str, str],
+    theme: style.Theme = "light",
+    found: Sequence[Diagnosis] = (),
+) -> go.Figure:
+    """From `quantities.quantities`: a panel for each curve in order, the bands of `found` shaded in its own."""
+    if table.empty:
+        return style.empty("No probe measured this in these runs.", theme)
+    panels = list(curves(table))
+    figure = make_subplots(rows=len(panels), cols=1, shared_xaxes=True, vertical_spacing=0.2 / (len(panels) + 3))
+    for row, (curve, rows) in enumerate(panels, start=1):
+        panel(figure, rows, colours, row, theme)
+        shade(figure, [one for one in found if is_about(one, curve)], table, colours, row)
+    seen: set[str] = set()
+    for trace in figure.data:  # each model once, where it first appears
+        trace.showlegend = bool(trace.mode == "lines+markers" and trace.legendgroup not in seen)
+        seen |= {trace.legendgroup} if trace.showlegend else set()
+    first, last = table["sigma"].min(), table["sigma"].max()
+    figure.update_xaxes(**style.log_axis(first, last), range=[math.log10(first / 1.08), math.log10(last * 1.08)])
+    figure.update_xaxes(title_text="noise level σ", row=len(panels), col=1)
+    return figure.update_layout(template=style.template(theme), height=110 + PANEL * len(panels))
+
+
+def curves(table: pd.DataFrame) -> Iterator[tuple[Curve, pd.DataFrame]]:
+    """(curve, its rows), in order of first appearance."""
+    grouped = table.groupby(["probe", "quantity", "slice"], sort=False)
+    return ((Curve(*map(str, key)), rows) for key, rows in grouped)
+
+
+def is_about(found: Diagnosis, curve: Curve) -> bool:
+    return (found.rule.probe, found.rule.quantity, found.slice) == (curve.probe, curve.quantity, curve.slice)
+
+
+def panel(figure: go.Figure, rows: pd.DataFrame, colours: dict[str, str], row: int, theme: style.Theme) -> None:
+    """One curve of every model, with its interval, and a dashed line where a perfect denoiser lies."""
+    low, high = reach(rows)
+    logarithmic = low > 0 and high > LOG_FROM * low
+    for model, own in by(rows, "model"):
+        _line(figure, own, model, colours[model], row, (low, high) if logarithmic else None)
+    curve = next(curves(rows))[0]
+    words = [style.text(curve.probe.replace("_", " ")), f"<b>{style.text(curve.quantity.replace('_', ' '))}</b>"]
+    words += [] if curve.slice == "all" else [style.text(curve.slice)]
+    axis = style.log_axis(low, high) if logarithmic else {"range": [low, high], "nticks": 6}
+    figure.update_yaxes(**axis, title_text="<br>".join(words), row=row, col=1)
+    for optimal in rows["optimal"].dropna().unique():
+        if not (logarithmic and optimal <= 0):
+            line = {"color": style.quiet(theme), "width": 1.5, "dash": "dash"}
+            note = {"text": "perfect denoiser", "font": {"color": style.quiet(theme), "size": 11}, "yanchor": "bottom"}
+            figure.add_hline(y=optimal, line=line, annotation={**note, "xanchor": "right"}, row=row, col=1)
+
+
+def reach(rows: pd.DataFrame) -> tuple[float, float]:
+    """The ends of an axis: all values, the perfect one, and of the intervals what doesn't flatten them."""
+    values = rows[["value", "optimal"]].to_numpy(float)
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    positive = low > 0 and high > LOG_FROM * low
+    if positive:
+        return low / 1.3, high * 1.3
+    span = high - low or abs(high) or 1.0
+    bottom = max(float(rows["low"].min()), low - OVERSHOOT * span)
+    top = min(float(rows["high"].max()), high + OVERSHOOT * span)
+    return min(bottom, low) - 0.06 * span, max(top, high) + 0.06 * span
+
+
+def shade(
+    figure: go.Figure, found: Sequence[Diagnosis], table: pd.DataFrame, colours: dict[str, str], row: int
+) -> None:
+    """Colour the band of each finding, half-way to the neighbouring levels."""
+    sigmas = np.sort(table["sigma"].unique())
+    for one in found:
+        left, right = style.half_way(one.sigma_low, one.sigma_high, sigmas)
+        figure.add_vrect(
+            x0=left, x1=right, fillcolor=colours[one.model], opacity=0.12, line_width=0, layer="below", row=row, col=1
+        )
+
+
+def _line(
+    figure: go.Figure, rows: pd.DataFrame, model: str, colour: str, row: int, ends: tuple[float, float] | None
+) -> None:
+    """`ends` of a logarithmic axis: an interval that reaches 0 is drawn to the axis' end, as it is."""
+    name, low, high = style.text(model), rows["low"], rows["high"]
+    if ends:
+        low = low.where(low > 0, ends[0] / 10)
+    style.interval_band(figure, rows["sigma"], low, high, colour, name, row)
+    hover = [
+        f"<b>{name}</b><br>σ {number(point.sigma)} · t {number(point.time)} · log-SNR {number(point.log_snr)}"
+        f"<br>{style.text(point.probe)} {style.text(point.quantity)} {number(point.value)} "
+        f"{interval(point.low, point.high)}<br>{point.images} images"
+        for point in each(rows)
+    ]
+    figure.add_scatter(
+        x=rows["sigma"], y=rows["value"], mode="lines+markers", name=name, legendgroup=name, showlegend=False,
+        line={"color": colour, "width": 2}, marker={"size": 5, "color": colour},
+        text=hover, hoverinfo="text", customdata=rows[["model", "level"]], row=row, col=1,
+    )  # fmt: skip
