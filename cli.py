@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.resources
 import json
 import os
+import shlex
 import sys
 import traceback
 from enum import StrEnum
@@ -19,18 +20,23 @@ from rich.markup import escape
 from rich.table import Table
 
 from . import __version__, cli_metrics
+from .cli_advise import advise
 from .cli_attribute import attribute
+from .cli_baseline import baseline as baselines
 from .cli_diagnose import diagnose
+from .cli_history import history
 from .cli_inspect import inspect
+from .cli_models import TrustPickle
+from .cli_schema import schema
+from .cli_sequential import Asked, BudgetOption, DataOption, LimitOption, SequentialOption, decide_sequentially
 from .errors import ConfigError, SigmascopeError
 from .terminal import Display, err, execute_shown, out, print_plan, print_report, print_verdict
 
 if TYPE_CHECKING:
     from .evals.store import Run
     from .evals.suite import Suite
-    from .reports.gate import Verdict
+    from .reports.decide import Decision
     from .reports.policy import Policy
-    from .reports.report import Report
 
 app = typer.Typer(
     help="Evaluation and diagnostics for denoisers: where does a model degrade, and how sure is that?",
@@ -59,6 +65,10 @@ RunsFolder = Annotated[Path, typer.Option("--runs", help="Folder of runs.", envv
 OutputFiles = Annotated[
     list[Path] | None,
     typer.Option("--output", "-o", help="Also write a file: .html, .md or .json.", show_default=False),
+]
+GateFiles = Annotated[
+    list[Path] | None,
+    typer.Option("--output", "-o", help="Also write a file: .html, .md, .json or .xml (JUnit).", show_default=False),
 ]
 DisplayOption = Annotated[Display | None, typer.Option(help="Progress: a bar, lines, or nothing.", show_default=False)]
 Device = Annotated[str, typer.Option(help="Where networks run: cpu, cuda, cuda:1 ...")]
@@ -154,22 +164,42 @@ def compare(
 @app.command()
 def gate(
     candidate: Annotated[str, typer.Argument(help="RUN or RUN:MODEL.", show_default=False)],
-    baseline: Annotated[str, typer.Option(help="RUN or RUN:MODEL.", show_default=False)],
+    baseline: Annotated[str, typer.Option(help="A baseline file, RUN or RUN:MODEL.", show_default=False)],
     policy: Annotated[Path, typer.Option(help="What must hold, in TOML.", show_default=False)],
     runs_folder: RunsFolder = Path("runs"),
-    output: OutputFiles = None,
+    output: GateFiles = None,
+    github: Annotated[
+        bool, typer.Option("--github", help="Annotations, job summary and outputs of a GitHub Actions job.")
+    ] = False,
+    sequential: SequentialOption = False,
+    data: DataOption = "",
+    budget: BudgetOption = None,
+    limit: LimitOption = None,
+    device: Device = "cpu",
+    trust_pickle: TrustPickle = False,
 ) -> None:
     """Judge a candidate by a policy. Exit code 0 pass, 1 regression, 4 inconclusive, 5 incomparable."""
     from .evals.store import Store
+    from .reports.baseline import gate_pair
     from .reports.files import check_outputs, write_report
+    from .reports.github import check_job
     from .reports.policy import read_policy
 
-    check_outputs(output or [])
-    runs = Store(runs_folder).pair(baseline, candidate)
-    found, verdict = _judge(runs, read_policy(policy))
-    command = f"sigmascope gate {candidate} --baseline {baseline} --policy {policy} --runs {runs_folder}"
-    write_report(output or [], found, verdict, command)
-    raise typer.Exit(verdict.exit_code)
+    check_outputs(output or [], judged=True)
+    if github:
+        check_job()
+    asked = Asked(data, limit, budget, device, trust_pickle)
+    flags = [f"--baseline {shlex.quote(baseline)}", f"--policy {shlex.quote(str(policy))}"]
+    command = " ".join(["sigmascope gate", shlex.quote(candidate), *flags, f"--runs {shlex.quote(str(runs_folder))}"])
+    if sequential:
+        command = command.replace("gate", "gate --sequential", 1)
+        decision = decide_sequentially(candidate, baseline, read_policy(policy), runs_folder, asked, output or [])
+        _tell(decision, command, github)
+    else:
+        asked.refuse_unless_sequential()
+        decision = _judge(gate_pair(Store(runs_folder), baseline, candidate), read_policy(policy), command, github)
+    write_report(output or [], decision.report, decision.verdict, command)
+    raise typer.Exit(decision.verdict.exit_code)
 
 
 @app.command()
@@ -281,6 +311,10 @@ cli_metrics.register(app)
 app.command()(inspect)
 app.command()(diagnose)
 app.command()(attribute)
+app.command()(advise)
+app.command()(history)
+app.command()(schema)
+app.add_typer(baselines, name="baseline")
 
 
 def main() -> None:
@@ -358,19 +392,21 @@ def _listing(what: Listing, folder: Path) -> list[dict[str, Any]]:
     return [{what.value: name} for name in names[what]]
 
 
-def _judge(runs: list[Run], policy: Policy) -> tuple[Report, Verdict]:
+def _judge(runs: list[Run], policy: Policy, command: str = "", github: bool = False) -> Decision:
     """Compare the last run's models with their baseline, judge them, print the verdict."""
-    from .reports.gate import incomparable, judge
-    from .reports.report import assemble
+    from .reports.decide import decide
 
-    report = assemble(runs, settings=policy.settings())
-    unfinished = [run for run in runs if run.record.status != "complete"]
-    if unfinished:
-        verdict = incomparable(f"run {unfinished[0].id} is {unfinished[0].record.status}: expected complete runs")
-    elif report.refused:
-        verdict = incomparable(report.refused[0].reason)
-    else:
-        home = report.tables.models.set_index("label")["run"]
-        verdict = judge(policy, [one for one in report.comparisons if home[one.candidate] == runs[-1].id])
-    print_verdict(verdict)
-    return report, verdict
+    return _tell(decide(runs, policy), command, github)
+
+
+def _tell(decision: Decision, command: str = "", github: bool = False) -> Decision:
+    """Print the verdict, for a GitHub job as well."""
+    from .reports.github import publish, quoting
+
+    opening, closing = quoting() if github else ("", "")
+    if github:
+        print(opening)  # noqa: T201
+    print_verdict(decision.verdict)
+    if github:
+        print(closing, *publish(decision.report, decision.verdict, command), sep="\n")  # noqa: T201
+    return decision

@@ -84,6 +84,7 @@ class MetricDocument(_Open):
     sampler: str
     steps: int
     grid: str
+    guidance: str
     metric: str
     better: Literal["lower", "higher", ""]
     baseline: float | None
