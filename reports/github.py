@@ -22,7 +22,7 @@ SUMMARY_LIMIT = 1_000_000
 """Bytes; GitHub refuses a job summary above 1 MiB."""
 
 
-def annotations(verdict: Verdict) -> list[str]:
+def annotate(verdict: Verdict) -> list[str]:
     """At most ten lines that GitHub shows beside the job: an error for each failed check, a warning for each that is
     open. Of more than ten the last says how many."""
     open_checks = sorted(
@@ -47,7 +47,7 @@ def publish(report: Report, verdict: Verdict, command: str = "", environ: Mappin
     if "GITHUB_OUTPUT" in environ:
         outputs = {"verdict": verdict.outcome.value, "exit_code": verdict.exit_code, "headline": said}
         _append(environ["GITHUB_OUTPUT"], "".join(f"{name}={value}\n" for name, value in outputs.items()))
-    return annotations(verdict)
+    return annotate(verdict)
 
 
 def check_job(environ: Mapping[str, str] = os.environ) -> None:

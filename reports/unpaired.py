@@ -48,8 +48,7 @@ def unpaired_levels(baseline: pd.DataFrame, candidate: pd.DataFrame, settings: S
         raise IncomparableError(f"sigma grid: expected the baseline's {len(ours)} levels, got {len(theirs)} others")
     if ours["standard_error"].isna().any() or theirs["standard_error"].isna().any():
         raise IncomparableError("standard errors: expected two images or more at every level, got one")
-    relative = [frame["standard_error"] / frame["error"] for frame in (ours, theirs)]
-    error = np.hypot(*relative)
+    error = np.hypot(ours["standard_error"] / ours["error"], theirs["standard_error"] / theirs["error"])
     log = np.log(theirs["error"] / ours["error"])
     images = np.minimum(ours["images"], theirs["images"])
     tail, levels = 1 - settings.confidence, len(ours)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from html import unescape
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from sigmascope.errors import ConfigError, IncomparableError
 from sigmascope.evals.store import Store
 from sigmascope.metrics.intervals import paired_log_ratio
+from sigmascope.reports import html, machine
 from sigmascope.reports.baseline import BaselineRun, accept, as_text, gate_pair, read_baseline
 from sigmascope.reports.compare import Settings
 from sigmascope.reports.decide import decide
@@ -97,6 +99,10 @@ def test_without_its_run_the_verdict_says_unpaired(store: Store, path: Path, tmp
     inside = synthetic.SIGMAS[synthetic.planted_levels()]
     assert (band.sigma_low, band.sigma_high) == (inside[0], inside[-1])
     assert band.low < 8 < band.high
+    page = html.page(worse.report, worse.verdict)
+    assert worse.verdict.checks[0].evidence in page
+    assert worse.report.conditions[0] in unescape(page)
+    machine.as_json(worse.report, worse.verdict)
 
 
 def test_another_fingerprint_is_refused_by_name(store: Store, path: Path, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ def checks(*outcomes: Outcome) -> tuple[Check, ...]:
 
 def test_failures_are_errors_before_open_checks_as_warnings() -> None:
     verdict = Verdict(Outcome.FAIL, checks(Outcome.PASS, Outcome.INCONCLUSIVE, Outcome.FAIL, Outcome.INCOMPARABLE))
-    assert github.annotations(verdict) == [
+    assert github.annotate(verdict) == [
         "::error title=m metric 2 ceiling fail::100%25, it seems",
         "::warning title=m metric 3 ceiling incomparable::100%25, it seems",
         "::warning title=m metric 1 ceiling inconclusive::100%25, it seems",
@@ -26,12 +26,12 @@ def test_failures_are_errors_before_open_checks_as_warnings() -> None:
 
 def test_colons_and_commas_of_a_name_end_no_title() -> None:
     verdict = Verdict(Outcome.FAIL, (Check("a::b,c", "FID", "ceiling", Outcome.FAIL, "a::b,c"),))
-    assert github.annotations(verdict) == ["::error title=a%3A%3Ab%2Cc FID ceiling fail::a::b,c"]
+    assert github.annotate(verdict) == ["::error title=a%3A%3Ab%2Cc FID ceiling fail::a::b,c"]
 
 
 def test_ten_annotations_at_most_and_the_last_counts_the_rest() -> None:
-    assert len(github.annotations(Verdict(Outcome.FAIL, checks(*[Outcome.FAIL] * 10)))) == 10
-    lines = github.annotations(Verdict(Outcome.FAIL, checks(*[Outcome.FAIL] * 200)))
+    assert len(github.annotate(Verdict(Outcome.FAIL, checks(*[Outcome.FAIL] * 10)))) == 10
+    lines = github.annotate(Verdict(Outcome.FAIL, checks(*[Outcome.FAIL] * 200)))
     assert len(lines) == 10
     assert lines[-1] == "::warning title=Sigmascope::191 more checks did not pass; the job summary lists them"
 

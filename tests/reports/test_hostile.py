@@ -107,7 +107,7 @@ def test_json(judged: tuple[str, Report, Verdict]) -> None:
 
 def test_annotations(judged: tuple[str, Report, Verdict]) -> None:
     _, _, verdict = judged
-    lines = github.annotations(verdict)
+    lines = github.annotate(verdict)
     assert 3 <= len(lines) <= github.ANNOTATIONS
     for line in lines:
         assert re.fullmatch(r"::(error|warning) title=[^:,]*::.*", line)
