@@ -199,6 +199,14 @@ def paired_log_ratio(
     )
 
 
+def simultaneous(psi: ArrayLike, confidence: float = 0.95, resamples: int = 2000, seed: int = 0) -> float:
+    """How many standard errors either side of k means of psi (n, k) hold for all of them at once (max-T, as above)."""
+    table = _table(psi)
+    largest = _maxima(table, np.ones(table.shape, bool), resamples, seed)[1]
+    own = stats.t.ppf((1 + _checked(confidence)) / 2, len(table) - 1)
+    return float(max(own, np.quantile(largest, confidence)))
+
+
 def verdict(lower: float, upper: float, margin: float) -> Verdict:
     """One-sided bounds on a difference (worse is positive) against a margin: so P(fail | no worse) <= alpha and
     P(pass | worse by the margin) <= alpha. A bound that is NaN, not scored, decides nothing.

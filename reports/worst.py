@@ -1,0 +1,97 @@
+"""Where inside a worse band it is worst: which classes, and which images, with their pictures where a run kept some.
+
+Comparison -> worst_of -> Worst -> `sentence`. Within a band, an image's errors are divided by the baseline's mean error
+at their level, so that every level weighs the same, and averaged.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from ..metrics.intervals import paired_log_ratio
+from .compare import Band, Comparison, paired_errors
+from .numbers import percent
+
+if TYPE_CHECKING:
+    from ..evals.store import Run
+
+
+@dataclass(frozen=True, eq=False)
+class Worst:
+    """classes: label, images, ratio, low, high (all classes at once), worst first, those of 2 images or more.
+    images: image, label, baseline, candidate, difference (of errors over the baseline's mean), tile: of the candidate's
+    picture in its run (`Run.worst`), -1 where none was kept; worst first.
+    """
+
+    band: Band
+    classes: pd.DataFrame
+    images: pd.DataFrame
+
+    @property
+    def surely(self) -> pd.DataFrame:
+        """Classes that are worse for sure."""
+        return self.classes[self.classes["low"] > 1]
+
+
+def worst_of(
+    comparison: Comparison, evaluations: pd.DataFrame, run: Run | None = None, model: str = "", count: int = 12
+) -> Worst | None:
+    """Inside the worst band of a comparison; None where no level is worse for sure.
+
+    evaluations: those the comparison was made of. run, model: where the candidate's pictures are, and its name there.
+    """
+    bands = [band for band in comparison.bands if band.ratio > 1]
+    if not bands:
+        return None
+    band = bands[0]
+    inside = evaluations[evaluations["sigma"].between(band.sigma_low, band.sigma_high)]
+    _, ids, ours, theirs = paired_errors(inside, comparison.baseline, comparison.candidate)
+    scale = np.nanmean(ours, axis=0)
+    base, candidate = np.nanmean(ours / scale, axis=1), np.nanmean(theirs / scale, axis=1)
+    labels = inside.drop_duplicates("image").set_index("image")["label"].reindex(ids).to_numpy()
+    images = pd.DataFrame({"image": ids, "label": labels, "baseline": base, "candidate": candidate})
+    images["difference"] = images["candidate"] - images["baseline"]
+    top = images.nlargest(count, "difference").reset_index(drop=True)
+    kept = _tiles(run, model or comparison.candidate, band)
+    return Worst(band, _classes(images, comparison), top.assign(tile=[kept.get(one, -1) for one in top["image"]]))
+
+
+def sentence(worst: Worst) -> str:
+    """ "most in class 3: +60% [+40%, +82%] (1 of 10 classes worse for sure); images 12, 45, 7"."""
+    said = []
+    if len(worst.classes) > 1:
+        top = worst.classes.iloc[0]
+        between = f"[{percent(top['low'])}, {percent(top['high'])}]"
+        said.append(
+            f"most in class {int(top['label'])}: {percent(top['ratio'])} {between} "
+            f"({len(worst.surely)} of {len(worst.classes)} classes worse for sure)"
+        )
+    said.append("images " + ", ".join(str(int(one)) for one in worst.images["image"].head(5)))
+    return "; ".join(said)
+
+
+def _classes(images: pd.DataFrame, comparison: Comparison) -> pd.DataFrame:
+    """Ratio of means in each class; classes have no image in common, so all at once is by Šidák."""
+    groups = [(label, rows) for label, rows in images[images["label"] >= 0].groupby("label") if len(rows) >= 2]
+    settings = replace(comparison.settings, confidence=comparison.settings.confidence ** (1 / max(len(groups), 1)))
+    rows = []
+    for label, group in groups:
+        pair = paired_log_ratio(group[["baseline"]], group[["candidate"]], settings.confidence, resamples=1)
+        ends = (pair.ratio.item(), pair.low.item(), pair.high.item())
+        rows.append((label, len(group), *ends))
+    table = pd.DataFrame(rows, columns=["label", "images", "ratio", "low", "high"])
+    return table.sort_values("ratio", ascending=False, kind="stable", ignore_index=True)
+
+
+def _tiles(run: Run | None, model: str, band: Band) -> dict[int, int]:
+    """First tile of each image that the run kept of the model at a level of the band: of its largest error."""
+    if run is None:
+        return {}
+    kept = run.table("worst")
+    kept = kept[(kept["model"] == model) & kept["sigma"].between(band.sigma_low, band.sigma_high)]
+    largest = kept.sort_values("error", ascending=False, kind="stable").drop_duplicates("image")
+    return {int(image): int(tile) for image, tile in zip(largest["image"], largest["tile"], strict=True)}

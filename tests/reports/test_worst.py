@@ -1,0 +1,56 @@
+"""Inside the worst band: the planted class and images are named, and pictures are found where a run kept them."""
+
+from __future__ import annotations
+
+import pandas as pd
+from sigmascope.reports.report import assemble
+from sigmascope.reports.worst import sentence, worst_of
+
+from . import synthetic
+
+
+def run_with_plants() -> synthetic.SyntheticRun:
+    """Candidate b: in the planted band 10% worse, images of class 3 by half more, image 7 fourfold."""
+    run = synthetic.run({"a": "eps", "b": "eps"})
+    errors = run.tables["evaluations"]
+    band = (errors["model"] == "b") & errors["level"].isin(synthetic.planted_levels().nonzero()[0])
+    errors.loc[band, "error"] *= 1.1
+    errors.loc[band & (errors["label"] == 3), "error"] *= 1.5
+    errors.loc[band & (errors["image"] == 7), "error"] *= 4.0
+    return run
+
+
+def test_the_planted_class_and_image_are_named() -> None:
+    run = run_with_plants()
+    sigma = float(synthetic.SIGMAS[synthetic.planted_levels()][0])
+    run.tables["worst"] = pd.DataFrame(
+        [
+            {"model": "b", "level": 0, "sigma": sigma, "image": 7, "error": 1.0, "tile": 8},
+            {"model": "b", "level": 0, "sigma": 39.0, "image": 13, "error": 1.0, "tile": 12},
+        ]
+    )
+    report = assemble([run])
+    found = worst_of(report.comparisons[0], report.tables.evaluations, run)
+    assert found is not None
+    assert found.images.iloc[0][["image", "tile"]].tolist() == [7, 8]
+    assert (found.images["tile"].iloc[1:] == -1).all()
+    others = found.classes[found.classes["label"] != 7]
+    assert others.iloc[0]["label"] == 3
+    assert others.iloc[0]["low"] < 1.65 < others.iloc[0]["high"]
+    assert 3 in set(found.surely["label"])
+    assert "images 7" in sentence(found)
+
+
+def test_nothing_is_named_where_nothing_is_worse() -> None:
+    report = assemble([synthetic.run({"a": "eps", "b": "eps"})])
+    assert worst_of(report.comparisons[0], report.tables.evaluations) is None
+
+
+def test_unlabelled_images_have_no_class() -> None:
+    run = run_with_plants()
+    run.tables["evaluations"]["label"] = -1
+    report = assemble([run])
+    found = worst_of(report.comparisons[0], report.tables.evaluations)
+    assert found is not None
+    assert found.classes.empty
+    assert sentence(found).startswith("images 7")
