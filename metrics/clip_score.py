@@ -19,9 +19,12 @@ Scale = Literal["torchmetrics", "hessel"]
 
 
 def clip_similarity(images: Tensor, texts: Tensor) -> Tensor:
-    """Cosine of every pair of embeddings (n, d): (n,) in float64. Raises DataError for differing shapes."""
+    """Cosine of every pair of embeddings (n, d): (n,) in float64. Raises DataError for differing shapes
+    and values that aren't finite."""
     if images.shape != texts.shape or images.ndim != 2 or not images.numel():
         raise DataError(f"expected pairs of embeddings (n, d), got {tuple(images.shape)} and {tuple(texts.shape)}")
+    if not (images.isfinite().all() and texts.isfinite().all()):
+        raise DataError("expected finite embeddings, got values that aren't")
     return cosine_similarity(images.double(), texts.double(), dim=1)
 
 

@@ -45,8 +45,8 @@ class FeatureTables(Metric):  # type: ignore[misc]
 
 
 def checked_pair(generated: Tensor, real: Tensor, least: int = 2) -> tuple[Tensor, Tensor]:
-    """Two tables (n, d) and (m, d) of one floating dtype. Raises DataError for differing widths, fewer than `least`
-    rows, or values that aren't finite."""
+    """Two tables (n, d) and (m, d) of one floating dtype, float32 at least. Raises DataError for differing widths,
+    fewer than `least` rows, or values that aren't finite."""
     for name, table in (("generated", generated), ("real", real)):
         if table.ndim != 2 or len(table) < least or not table.shape[1]:
             raise DataError(f"expected {name} features (n, d) of at least {least} samples, got {tuple(table.shape)}")
@@ -55,7 +55,7 @@ def checked_pair(generated: Tensor, real: Tensor, least: int = 2) -> tuple[Tenso
             raise DataError(f"expected finite {name} features, got {broken} rows not so")
     if generated.shape[1] != real.shape[1]:
         raise DataError(f"expected features of {real.shape[1]} dimensions, got {generated.shape[1]}")
-    dtype = torch.promote_types(generated.dtype, real.dtype)
+    dtype = torch.promote_types(torch.promote_types(generated.dtype, real.dtype), torch.float32)
     return generated.detach().to(dtype), real.detach().to(dtype)
 
 

@@ -20,7 +20,14 @@ from PIL import Image
 from sigmascope.errors import DataError
 from sigmascope.metrics.features import FeatureOptions, inception
 from sigmascope.metrics.features.inception import InceptionV3, fold
-from sigmascope.metrics.features.preprocess import TORCH_FIDELITY, Preprocess, resize_clean, resize_tf1
+from sigmascope.metrics.features.preprocess import (
+    TORCH_FIDELITY,
+    Preprocess,
+    resize_antialias,
+    resize_clean,
+    resize_half_pixel,
+    resize_tf1,
+)
 from sigmascope.metrics.features.weights import PublishedWeights
 from sigmascope.metrics.protocols import PROTOCOLS
 from torch import Tensor, nn
@@ -187,3 +194,14 @@ def test_other_inputs_raise(network: InceptionV3) -> None:
     for images in (torch.zeros(1, 3, 8, 8), torch.zeros(1, 1, 8, 8, dtype=torch.uint8)):
         with pytest.raises(DataError, match=r"uint8 images \(N, 3, H, W\)"):
             network(images)
+
+
+def test_antialias_is_pillow_s_bilinear_where_images_shrink() -> None:
+    """Where they grow it changes nothing, so the seeded images, all smaller than 299, can't see whether it is on. In
+    float64 here; Pillow rounds to float32 after either axis, half an ulp of 255 each: 2 x 7.6e-6."""
+    image = np.random.default_rng(0).integers(0, 256, (700, 450), dtype=np.uint8)
+    given = torch.from_numpy(image)[None, None].double()
+    pillow = Image.fromarray(image.astype(np.float32)).resize((299, 299), Image.Resampling.BILINEAR)
+    expected = torch.from_numpy(np.array(pillow)).double()
+    torch.testing.assert_close(resize_antialias(given, 299)[0, 0], expected, rtol=0, atol=2e-5)
+    assert (resize_half_pixel(given, 299)[0, 0] - expected).abs().mean() > 10

@@ -12,6 +12,7 @@ from sigmascope.errors import ConfigError, DataError
 from sigmascope.metrics.clip_score import CLIPScore, clip_score, clip_similarity
 from sigmascope.metrics.frechet import frechet_distance
 from sigmascope.metrics.frechet_infinity import FrechetInfinityDistance, frechet_infinity
+from sigmascope.metrics.manifold import prdc
 from sigmascope.metrics.mind import MIND, mind
 from sigmascope.metrics.vendi import VendiScore, vendi_score
 
@@ -116,3 +117,21 @@ def test_frechet_infinity_removes_the_bias() -> None:
     # Next to 1/N stands a term of order bias * d/N at the smallest part, N = 30, which the line extrapolates with.
     assert abs(values.mean()) < 4 * noise + biased.mean() * 8 / 30
     assert biased.mean() > 8 * noise
+
+
+def test_features_of_other_types() -> None:
+    """Integers and half precision are taken as float32: directions of length 1 rounded to integers are all 0, and a
+    distance on them 0 whatever the sets."""
+    x, r = (torch.from_numpy(np.random.default_rng(seed).integers(-9, 9, (60, 8))) for seed in (0, 1))
+    expected = (mind(x.float(), r.float()), *prdc(x.float(), r.float()))
+    assert expected[0] > 1
+    for dtype in (torch.int64, torch.float16, torch.bfloat16):  # all hold integers up to 9
+        assert (mind(x.to(dtype), r.to(dtype)), *prdc(x.to(dtype), r.to(dtype))) == expected
+
+
+def test_clip_score_of_broken_embeddings() -> None:
+    broken = torch.tensor([[1.0, math.nan]])
+    with pytest.raises(DataError, match="expected finite embeddings"):
+        clip_similarity(broken, torch.ones(1, 2))
+    with pytest.raises(DataError, match="expected finite embeddings"):
+        CLIPScore().update(torch.ones(1, 2), broken)
