@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from .cli_explain import explain
 from .cli_images import (
@@ -70,6 +70,7 @@ def metrics(
     protocol: ProtocolName = "sigmascope",
     features: Annotated[str | None, typer.Option(help="Another feature network than the protocol's.")] = None,
     precision: Annotated[Precision, typer.Option(help="Arithmetic of the network.")] = Precision.float32,
+    compiled: Annotated[bool, typer.Option("--compiled", help="Run the network through torch.compile.")] = False,
     weights_file: Weights = None,
     download: Download = False,
     repeat_grey: Annotated[bool, typer.Option("--repeat-grey", help="Take greyscale as three channels.")] = False,
@@ -100,9 +101,12 @@ def metrics(
     from .metrics.results import write_result
 
     chosen = PROTOCOLS[protocol]
-    chosen = replace(chosen, network=features or chosen.network, precision=precision.value)
+    chosen = replace(chosen, network=features or chosen.network, precision=precision.value, compiled=compiled)
     if save_statistics is not None:
         check_target(save_statistics, chosen.network)
+    for target in (output, save_statistics):
+        if target is not None and not target.absolute().parent.is_dir():
+            raise ConfigError(f"{target}: expected an existing folder to write to, got none")
     asked = [] if names is None and reference is None and save_statistics else _names(names or "fid,kid,prdc")
     options = FeatureOptions(weights=weights_file, download=download, repeat_grey=repeat_grey)
     first = open_source(generated, runs).first(limit)
@@ -141,7 +145,7 @@ def weights(
     if as_json:
         print_json([vars(row) for row in rows])
         return
-    table = Table("features", "file", "state", "where, or how to get it")
+    table = Table("features", "file", "state", Column("where, or how to get it", overflow="fold"))
     for row in rows:
         table.add_row(row.network, row.file, row.state, escape(row.where))
     out.print(table)

@@ -70,18 +70,20 @@ def evaluate(
     moments: bool = False,
 ) -> Evaluation:
     """Every metric named, of METRICS or PAIR_METRICS; pairs are taken in order. `options` say how weights are found;
-    preprocessing and precision are the protocol's. advance is told of images done, of both sets. prompts: one per
-    generated image, in order. stored: of more images than `reference` holds; Fréchet distances are taken to these.
-    moments: keep the generated set's on the protocol's network, whatever the metrics need.
+    preprocessing, precision and compiling are the protocol's. advance is told of images done, of both sets. prompts:
+    one per generated image, in order. stored: of more images than `reference` holds; Fréchet distances are taken to
+    these. moments: keep the generated set's on the protocol's network, whatever the metrics need.
 
-    Raises ConfigError for unknown names, LoadError for missing weights, DataError for unfit images or prompts,
-    IncomparableError for statistics of another network than the protocol's.
+    Raises ConfigError for unknown names or a device torch can't use, LoadError for missing weights, DataError for unfit
+    images or prompts, IncomparableError for statistics of another network than the protocol's.
     """
-    start, device, options = time.perf_counter(), torch.device(device), options or FeatureOptions()
+    start, device, options = time.perf_counter(), _usable(device), options or FeatureOptions()
     chosen = [METRICS[name] for name in metrics if name not in PAIR_METRICS]
     paired = [name for name in metrics if name in PAIR_METRICS]
     default = protocol.network
     _check_inputs(generated, reference, chosen, paired, prompts)
+    if "kid" in metrics:
+        _check_subsets(generated, reference, protocol)
     networks = load_networks(chosen, protocol, options, device, keep=moments)
     pairs = {name: PAIR_METRICS[name](options if not networks else replace(options, weights=None)) for name in paired}
     for statistics in (reference, stored):
@@ -132,13 +134,13 @@ def load_networks(
     made = {}
     names = sorted({metric.network or protocol.network for metric in metrics} | ({protocol.network} if keep else set()))
     for name in names:
-        chosen = replace(options, precision=protocol.precision)
+        chosen = replace(options, precision=protocol.precision, compiled=protocol.compiled)
         if name == "inception":
             chosen = replace(chosen, preprocess=Preprocess(protocol.resize, protocol.normalise))
         if name != protocol.network and len(names) > 1:
             chosen = replace(chosen, weights=None)
         if name == "digits":
-            chosen = FeatureOptions(precision=protocol.precision)
+            chosen = FeatureOptions(precision=protocol.precision, compiled=protocol.compiled)
         made[name] = load_features(name, chosen).to(device)
     return made
 
@@ -160,6 +162,27 @@ def _check_inputs(
             raise ConfigError("expected a prompt for each image for a CLIP score, got no prompts")
         if len(prompts) != generated.count:
             raise DataError(f"expected a prompt for each of {generated.count} images, got {len(prompts)}")
+
+
+def _usable(device: torch.device | str) -> torch.device:
+    try:
+        found = torch.device(device)
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"expected a device that torch can use here, such as cpu, got {device!r}: {error}") from error
+    return found
+
+
+def _check_subsets(generated: Images, reference: Images | Statistics | None, protocol: Protocol) -> None:
+    """Known before a network runs: that a set is smaller than the subsets which the protocol's KID draws."""
+    if protocol.kid is None or protocol.kid.fit or not isinstance(reference, Images):
+        return
+    smaller = min(generated.count, reference.count)
+    if smaller < protocol.kid.size:
+        raise ConfigError(
+            f"kid: expected at least {protocol.kid.size} images a set, for the subsets of protocol "
+            f"{protocol.name or 'as given'}, got {smaller}: leave kid out or name a protocol that takes all samples"
+        )
 
 
 def _moments(network: FeatureNetwork) -> frozenset[Need]:

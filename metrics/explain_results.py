@@ -183,7 +183,7 @@ def _swaps(first: Result, second: Result, base: _Recipe, end: _Recipe, metric: s
     for choice, before, after in resize_path(ours.resize, theirs.resize) if inception else ():
         origin, resized = (replace(ours, resize=name) for name in (before, after))
         yield _Swap(choice, before, after, {"protocol": resized}, {"protocol": origin})
-    for name in (*(("normalise",) if inception else ()), "precision", "inception_score", "splits", "kid"):
+    for name in (*(("normalise",) if inception else ()), "precision", "compiled", "inception_score", "splits", "kid"):
         before, after = getattr(ours, name), getattr(theirs, name)
         if before != after:
             moved = {"protocol": replace(ours, **{name: after})}

@@ -43,8 +43,9 @@ TORCH_FIDELITY = Subsets()
 class Protocol:
     """How features and numbers are made. `note`: where the tool of that name can't be followed to the digit.
 
-    network, resize, normalise, precision: the features'. inception_score with `splits`, kid (None: all samples, with an
-    interval): the numbers'. Images keep the order they come in; what is shuffled says so by its own convention.
+    network, resize, normalise, precision, compiled: the features'. inception_score with `splits`, kid (None: all
+    samples, with an interval): the numbers'. Images keep the order they come in; what is shuffled says so by its own
+    convention.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Protocol:
     resize: str = "tf1"
     normalise: str = "tf"
     precision: Literal["float32", "tf32", "bfloat16"] = "float32"
+    compiled: bool = False
     inception_score: ScoreConvention = "plain"
     splits: int = 10
     kid: Subsets | None = None

@@ -6,15 +6,18 @@ import json
 import runpy
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pytest
+import torch
 import typer
 from PIL import Image
 from sigmascope import cli
 from sigmascope.cli_metrics import register
+from sigmascope.metrics.protocols import PROTOCOLS
 from sigmascope.metrics.reference import read_statistics
 
 
@@ -133,6 +136,29 @@ def test_explain_sets_and_results(invoke: Invoke, tmp_path: Path) -> None:
     )
 
 
+def test_compiled_is_another_protocol(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That torch.compile gets the network, with no compiler needed: the number, its words and its result say so."""
+    given: list[str] = []
+
+    def compile_(module: torch.nn.Module) -> torch.nn.Module:
+        given.append(type(module).__name__)
+        return module
+
+    monkeypatch.setattr(torch, "compile", compile_)
+    invoke("metrics", "a.npz", "b.npz", *DIGITS[:2], "-m", "frechet_distance", "-o", "eager.json")
+    assert given == []
+    made = invoke("metrics", "a.npz", "b.npz", *DIGITS[:2], "-m", "frechet_distance", "--compiled", "-o", "fast.json")
+    assert (made.code, given) == (0, ["DigitsClassifier"])
+    eager, fast = (json.loads(Path(name).read_text()) for name in ("eager.json", "fast.json"))
+    assert (eager["choices"]["compiled"], fast["choices"]["compiled"]) == (False, True)
+    assert fast["scores"][0]["fingerprint"] != eager["scores"][0]["fingerprint"]
+    assert "float32, compiled; " in fast["scores"][0]["protocol"]
+    assert "features 0 from float32's" in fast["scores"][0]["protocol"]
+    assert replace(PROTOCOLS["clean"], compiled=True).fingerprint != PROTOCOLS["clean"].fingerprint
+    told = json.loads(invoke("explain", "eager.json", "fast.json", "--json").out)
+    assert ["compiled", "False", "True"] in [[row["choice"], row["before"], row["after"]] for row in told["changes"]]
+
+
 def test_results_of_different_metrics_exit_with_5(invoke: Invoke) -> None:
     for name, metric in (("one", "kid"), ("other", "vendi")):
         invoke("metrics", "a.npz", "b.npz", *DIGITS[:2], "-m", metric, "-o", f"{name}.json")
@@ -187,6 +213,9 @@ def test_weights_are_listed_and_imported_by_hash(invoke: Invoke, tmp_path: Path)
         (["metrics", "a.npz", "-m", "clip_score"], "expected a prompt for each image"),
         (["metrics", "a.npz", "-m", "clip_score", "--prompts", "a.npz"], "expected prompts in a file .txt"),
         (["metrics", "a.npz", "b.npz", "-m", "lpips"], "alexnet-owt-7be5be79.pth"),
+        (["metrics", "a.npz", "b.npz", "-m", "fid", "-o", "no/a.json"], "no/a.json: expected an existing folder"),
+        (["metrics", "a.npz", "b.npz", *DIGITS, "--protocol", "torch-fidelity"], "kid: expected at least 1000 images"),
+        (["metrics", "a.npz", "b.npz", *DIGITS, "--device", "meteor"], "expected a device that torch can use here"),
         (["metrics", "a.npz", "--save-statistics", "a.txt"], "expected a file .npz or .pkl"),
         (["explain", "a.json", "b.json"], "expected a result of `sigmascope metrics --output`"),
         (["explain", "a.json", "b.npz"], "expected two sets of images or two results"),
