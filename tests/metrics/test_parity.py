@@ -45,6 +45,9 @@ METRICS = {
     "clean": ["fid", "kid"],
     "torchmetrics": ["fid", "kid", "inception_score"],
 }
+SLOW = ("pytorch-fid", "torchmetrics")
+"""Left to `make test-slow`: the default tests hold their features in test_inception.py, their KID and inception score
+in test_kernel.py and test_inception_score.py."""
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +91,9 @@ def differing(found: dict[str, float], expected: dict[str, float], tolerance: fl
     return {name for name, value in expected.items() if found[name] != pytest.approx(value, rel=tolerance, abs=0)}
 
 
-@pytest.mark.parametrize("name", list(METRICS))
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in METRICS]
+)
 def test_from_images_to_the_peer_s_numbers(name: str, seeded: FeatureOptions) -> None:
     """Each library's own resize and float32 network, then its own metrics; here the whole of evaluate()."""
     found = from_images(PROTOCOLS[name], METRICS[name], seeded)
