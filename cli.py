@@ -145,18 +145,17 @@ def demo(
 @app.command()
 def compare(
     base: Annotated[str, typer.Argument(help="RUN or RUN:MODEL.", show_default=False)],
-    candidate: Annotated[str, typer.Argument(help="RUN or RUN:MODEL.", show_default=False)],
+    candidates: Annotated[list[str], typer.Argument(help="RUN or RUN:MODEL, one or more.", show_default=False)],
     runs_folder: RunsFolder = Path("runs"),
     output: OutputFiles = None,
 ) -> None:
-    """Compare two models, in pairs: at which noise levels and in which metrics do they differ, and how surely."""
+    """Compare models with a baseline, in pairs: where do they differ, and how surely? Three or more are ranked too."""
     from .evals.store import Store
     from .reports.files import check_outputs, write_report
     from .reports.report import assemble
 
     check_outputs(output or [])
-    runs = Store(runs_folder).pair(base, candidate)
-    report = assemble(runs)
+    report = assemble(Store(runs_folder).together(base, *candidates))
     print_report(report)
     write_report(output or [], report)
 

@@ -77,11 +77,15 @@ def print_plan(plan: Plan) -> None:
 
 
 def print_report(report: Report) -> None:
+    from .reports.ranking import sentence
+
     styles = {"worse": "red", "incomparable": "yellow", "unclear": "yellow", "better": "green"}
     for condition in report.conditions:
         _line(_text(condition), "yellow")
     for finding in report.findings:
         _line(f"{finding.kind:>12}  {_text(finding.text)}", styles.get(finding.kind))
+    for title, ranking in report.rankings.items():
+        _line(f"{'ranking':>12}  {_text(title)}: {_text(sentence(ranking))}; models that share a letter are tied")
 
 
 def print_verdict(verdict: Verdict) -> None:

@@ -197,6 +197,20 @@ class Store:
             raise ConfigError(f"both are run {base.id}: expected RUN:MODEL for each, with two of its models {names}")
         return [base.select(base.record.baseline, other.record.baseline)]
 
+    def together(self, baseline: str, *candidates: str) -> list[Run]:
+        """The runs that hold a baseline and its candidates, each narrowed to the models that were named, the baseline's
+        first. Raises ConfigError as `pair` does.
+        """
+        if len(candidates) == 1:
+            return self.pair(baseline, *candidates)
+        models: dict[Path, list[str]] = {}
+        for candidate in candidates:
+            for run in self.pair(baseline, candidate):
+                named = models.setdefault(run.folder, [])
+                known = [run.record.baseline, *(model.name for model in run.record.models)]
+                named += [name for name in dict.fromkeys(known) if name not in named]
+        return [Run(folder, tuple(names)) for folder, names in models.items()]
+
     def _find(self, reference: str) -> Run:
         if (Path(reference) / "run.json").is_file():
             return Run(Path(reference))

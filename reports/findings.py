@@ -42,6 +42,11 @@ def findings(comparisons: Sequence[Comparison], refused: Sequence[Incomparable] 
         found += _metrics(comparison)
         if len(comparison.levels) and not any(band.ratio > 1 for band in comparison.bands):
             found.append(_quiet(comparison))
+    return in_order(found)
+
+
+def in_order(found: Sequence[Finding]) -> list[Finding]:
+    """Worst first; of one weight as they came."""
     return sorted(found, key=lambda finding: (ORDER.index(finding.kind), -finding.weight))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import combinations
 from string import ascii_lowercase
 
@@ -18,8 +19,8 @@ from scipy import stats
 from ..errors import IncomparableError
 from ..metrics.intervals import simultaneous
 from ..metrics.sequential import holm_shares
-from .compare import DEFAULT, Settings
-from .tables import better
+from .compare import DEFAULT, Comparison, Settings
+from .tables import Tables, better, cell_title
 
 Sure = np.ndarray
 """(m, m) bool: row's model is surely better than column's."""
@@ -82,6 +83,32 @@ def sentence(ranking: pd.DataFrame) -> str:
     return "; ".join(
         f"{first}{'' if first == last else f'–{last}'}. {model} ({group})" for model, first, last, group in rows
     )
+
+
+def rankings(
+    tables: Tables, comparisons: Sequence[Comparison], settings: Settings = DEFAULT
+) -> dict[str, pd.DataFrame]:
+    """By title: the denoising error over all levels, and every metric in the sampler setting of its best value.
+
+    Of the models that were compared with one baseline, and it, where these are three or more. What can't be ranked, for
+    protocols or images that differ, is left out: the comparisons say so.
+    """
+    models = list(dict.fromkeys([*(one.baseline for one in comparisons), *(one.candidate for one in comparisons)]))
+    if len(models) < 3 or len({one.baseline for one in comparisons}) > 1:
+        return {}
+    found = {}
+    levels = tables.evaluations[tables.evaluations["model"].isin(models)]["level"].nunique()
+    with suppress(IncomparableError):
+        found[f"denoising error, mean of {levels} noise levels"] = rank_levels(tables.evaluations, models, settings)
+    scored = tables.metrics[tables.metrics["model"].isin(models)].dropna(subset=["value"])
+    for metric, rows in scored.groupby("metric", sort=False):
+        best = rows.sort_values("value", ascending=better(str(metric)) != "higher", kind="stable").iloc[0]
+        cell = [name for name in ("sampler", "steps", "grid", "guidance") if name in rows]
+        same = rows[(rows[cell] == best[cell]).all(axis=1)]
+        with suppress(IncomparableError):
+            if len(same) > 2:
+                found[f"{metric}, {cell_title(best)}"] = rank_metric(same, settings.confidence)
+    return found
 
 
 def tie_groups(differ: np.ndarray) -> list[str]:

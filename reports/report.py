@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 
 from ..evals.weightings import weighting as loss_weighting
@@ -27,11 +28,13 @@ from .figures.samplers import samplers
 from .figures.samples import pairs, samples
 from .figures.slices import slices
 from .figures.strips import Shown
-from .findings import Finding, conditions, findings
+from .findings import Finding, conditions, findings, in_order
 from .quantities import Curve, against_baseline, quantities, training_weights
 from .quantities import slices as slices_of
+from .ranking import rankings
 from .tables import Tables, each
 from .unpaired import said_of
+from .worst import worst_findings
 
 if TYPE_CHECKING:
     from ..evals.store import Run
@@ -78,6 +81,11 @@ class Report:
             labels = {row.name: row.label for row in each(self.tables.models) if row.source == source}
             found += [replace(one, model=labels[one.model]) for one in diagnose(run)]
         return tuple(sorted(found, key=lambda one: -one.size))
+
+    @cached_property
+    def rankings(self) -> dict[str, pd.DataFrame]:
+        """Three models or more in order, with ties, by title; see `ranking.rankings`."""
+        return rankings(self.tables, self.comparisons)
 
     def noise_levels(
         self,
@@ -166,6 +174,6 @@ def assemble(runs: Sequence[Run], baseline: str | None = None, settings: Setting
     """
     tables = frames.collect(runs, baseline)
     comparisons, refused = compare_all(tables, runs, settings)
-    said = findings(comparisons, refused)
+    said = in_order([*findings(comparisons, refused), *worst_findings(comparisons, tables.evaluations)])
     first = [*conditions(runs), *said_of(comparisons)]
     return Report(tuple(runs), tables, tuple(comparisons), tuple(refused), tuple(said), tuple(first))

@@ -6,6 +6,8 @@ at their level, so that every level weighs the same, and averaged.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -14,7 +16,8 @@ import pandas as pd
 
 from ..metrics.intervals import paired_log_ratio
 from .compare import Band, Comparison, paired_errors
-from .numbers import percent
+from .findings import Finding
+from .numbers import percent, sigma_range
 
 if TYPE_CHECKING:
     from ..evals.store import Run
@@ -72,6 +75,20 @@ def sentence(worst: Worst) -> str:
         )
     said.append("images " + ", ".join(str(int(one)) for one in worst.images["image"].head(5)))
     return "; ".join(said)
+
+
+def worst_findings(comparisons: Sequence[Comparison], evaluations: pd.DataFrame) -> list[Finding]:
+    """A sentence for each comparison with a worse band, to stand below that band's; none where pairs are missing."""
+    found = []
+    for comparison in comparisons:
+        if not (evaluations["model"] == comparison.baseline).any():
+            continue
+        worst = worst_of(comparison, evaluations)
+        if worst is not None:
+            there = sigma_range(worst.band.sigma_low, worst.band.sigma_high)
+            text = f"{comparison.candidate}: at sigma {there} {sentence(worst)}"
+            found.append(Finding("worse", text, math.log(worst.band.ratio)))
+    return found
 
 
 def _classes(images: pd.DataFrame, comparison: Comparison) -> pd.DataFrame:

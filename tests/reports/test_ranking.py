@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from sigmascope.errors import IncomparableError
+from sigmascope.evals.store import Store
 from sigmascope.reports.compare import compare_levels, find_bands
 from sigmascope.reports.ranking import rank_levels, rank_metric, sentence, tie_groups
+from sigmascope.reports.report import Report, assemble
 
 from . import synthetic
 
@@ -77,3 +80,24 @@ def test_models_with_no_image_in_common_are_refused() -> None:
     with pytest.raises(IncomparableError, match="got 0"):
         rank_levels(apart, ["a", "b"])
     assert find_bands(compare_levels(errors, "a", "b"), "b") == ()
+
+
+def test_a_report_of_three_models_ranks_them(report: Report) -> None:
+    """The synthetic run's four models: the planted one is last by error, and by distance, where it has 0.4 on top."""
+    titles = list(report.rankings)
+    assert titles[0] == "denoising error, mean of 24 noise levels"
+    assert len(titles) == 3
+    for ranking in list(report.rankings.values())[:2]:
+        assert ranking["model"].iloc[-1] == "digits-regressed"
+    assert assemble([synthetic.run({"a": "eps", "b": "eps"})]).rankings == {}
+
+
+def test_several_candidates_are_compared_with_one_baseline(tmp_path: Path) -> None:
+    models = {"a": "eps", "b": "eps", "c": "eps", "regressed": "eps"}
+    synthetic.write(synthetic.run(models, "four-00000000"), tmp_path)
+    synthetic.write(synthetic.run({"d": "eps"}, "one-00000000"), tmp_path)
+    runs = Store(tmp_path).together("four:b", "four:a", "one:d", "four:regressed")
+    assert [[model.name for model in run.record.models] for run in runs] == [["b", "a", "regressed"], ["d"]]
+    found = assemble(runs)
+    assert {(one.baseline, one.candidate) for one in found.comparisons} == {("b", "a"), ("b", "regressed"), ("b", "d")}
+    assert found.rankings["denoising error, mean of 24 noise levels"]["model"].iloc[-1] == "regressed"
