@@ -69,7 +69,7 @@ def _print(series: Series) -> None:
         change = changes.get(index)
         said = f"{number(change.before)} → {number(change.after)} (p = {number(change.p, 2)})" if change else ""
         cells = (
-            point.created,
+            point.created[:16],
             point.run,
             point.commit[:12],
             number(point.value),

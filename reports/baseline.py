@@ -1,7 +1,7 @@
 """Baselines: a run's numbers per level and metric as a small JSON file, committed and reviewed like code.
 
-run -> accept -> baselines/main.json -> `gate --baseline baselines/main.json` -> paired with the run it came from where
-that is at hand, by id and hash, else unpaired from the means and standard errors that the file holds.
+run -> accept -> baselines/main.json -> `gate --baseline baselines/main.json` -> paired where its per-image errors
+are at hand, in a run with the same ones by hash, else unpaired from the means and standard errors in the file.
 """
 
 from __future__ import annotations
@@ -17,13 +17,11 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ..errors import ConfigError, StoreError
+from ..errors import ConfigError
 from ..evals.records import TABLES, RunRecord
 from ..evals.store import Run, Store
 from .machine import finite
 from .unpaired import standard_errors
-
-_PER_SAMPLE = ("evaluations", "samples")
 
 
 class Baseline(BaseModel):
@@ -37,8 +35,8 @@ class Baseline(BaseModel):
     """Why it was accepted."""
     accepted: str
     """ISO 8601, UTC."""
-    digest: str
-    """sha256 of the run's per-sample tables."""
+    digests: dict[str, str]
+    """sha256 of each model's `evaluations`; none for a model that was asked at no noise level."""
     run: RunRecord
     """The run it came from, without its suite and cells: models, fingerprint, environment."""
     levels: list[dict[str, Any]]
@@ -64,7 +62,7 @@ class BaselineRun(Run):
 
     @property
     def digest(self) -> str:
-        return f"{self.folder}:{self._baseline.digest}:{self._baseline.accepted}"
+        return f"{self.folder}:{self._baseline.accepted}:{sorted(self._baseline.digests.items())}"
 
     def table(self, name: str) -> pd.DataFrame:
         rows = {"levels": self._baseline.levels, "metrics": self._baseline.metrics}.get(name)
@@ -91,7 +89,7 @@ def accept(run: Run, reason: str, now: datetime | None = None) -> Baseline:
     return Baseline(
         reason=reason.strip(),
         accepted=(now or datetime.now(UTC)).isoformat(timespec="seconds"),
-        digest=content_hash(run),
+        digests=error_hashes(evaluations),
         run=record.model_copy(update={"suite": {}, "cells": []}),
         levels=finite(levels.to_dict("records")),
         metrics=finite(metrics.to_dict("records")),
@@ -129,32 +127,27 @@ def read_baseline(path: Path) -> Baseline:
 def gate_pair(store: Store, baseline: str, candidate: str) -> list[Run]:
     """The runs of a baseline and a candidate, as `Store.pair`, where the baseline may be a baseline file too.
 
-    With a file the baseline is the run it came from, if the store has it unchanged, else the file itself.
+    With a file the baseline is the run it came from, where the store has that with the very same errors; or else the
+    candidate's run, where a model of the same name makes them, and so has not changed; or else the file itself.
     """
     if not baseline.endswith(".json"):
         return store.pair(baseline, candidate)
-    kept = read_baseline(Path(baseline))
-    return [_origin(store, kept) or BaselineRun(Path(baseline), kept), store.find(candidate)]
+    kept, other = read_baseline(Path(baseline)), store.find(candidate)
+    origin = store.root / kept.run.id
+    at_hand = [Run(origin)] if (origin / "run.json").is_file() else []
+    for run in (*at_hand, Run(other.folder)):
+        if kept.digests and kept.digests.items() <= error_hashes(run.table("evaluations")).items():
+            names = [model.name for model in kept.run.models]
+            return [run.select(*sorted(names, key=lambda name: name != kept.run.baseline)), other]
+    return [BaselineRun(Path(baseline), kept), other]
 
 
-def content_hash(run: Run) -> str:
-    """sha256 of the run's per-sample tables as they lie on disk."""
-    digest = hashlib.sha256()
-    for name in _PER_SAMPLE:
-        path = run.folder / f"{name}.parquet"
-        if path.is_file():
-            digest.update(f"{name}:".encode() + hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()
-
-
-def _origin(store: Store, kept: Baseline) -> Run | None:
-    folder = store.root / kept.run.id
-    if not (folder / "run.json").is_file():
-        return None
-    run = Run(folder)
-    try:
-        whole = run.record.status == "complete" and content_hash(run) == kept.digest
-    except StoreError:
-        return None
-    names = [model.name for model in kept.run.models]
-    return run.select(*sorted(names, key=lambda name: name != kept.run.baseline)) if whole else None
+def error_hashes(evaluations: pd.DataFrame) -> dict[str, str]:
+    """sha256 of what each model was asked and of its errors, to the last bit, in whatever order they are stored."""
+    keys = ["level", "image", "draw"]
+    hashes = {}
+    for model, rows in evaluations.groupby("model"):
+        ordered = rows.sort_values(keys)
+        content = ordered[keys].to_numpy(np.int64).tobytes() + ordered["error"].to_numpy(np.float64).tobytes()
+        hashes[str(model)] = hashlib.sha256(content).hexdigest()
+    return hashes

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..errors import ConfigError
+from .numbers import sigma_range
 from .policy import DENOISING_ERROR
 from .tables import cell_title
 
@@ -143,8 +144,8 @@ def _errors(run: Run, band: tuple[float, float] | None) -> list[_Row]:
     shapes = {model.name: str((model.event_shape, model.data_range, model.autoencoder)) for model in run.record.models}
     rows = []
     for name, own in inside.groupby("model", sort=False):
-        ends = f"{own['sigma'].min():.2g}–{own['sigma'].max():.2g}"
-        setting = f"geometric mean of {len(own)} noise levels, sigma {ends}"
+        reach = sigma_range(own["sigma"].min(), own["sigma"].max())
+        setting = f"geometric mean of {len(own)} noise levels, sigma {reach}"
         protocol = f"{sorted(run.record.fingerprint.items())} {shapes.get(str(name), '')}"
         rows.append((str(name), setting, protocol, float(np.exp(np.log(own["error"]).mean())), np.nan, np.nan))
     return rows

@@ -93,7 +93,7 @@ def marked(verdict: Verdict, comparisons: Sequence[Comparison], metric: str) -> 
     """The same verdict, whose checks of `metric` say "unpaired" where they are."""
     models = {one.candidate for one in comparisons if is_unpaired(one)}
     checks = tuple(
-        replace(check, evidence=f"{check.evidence} (unpaired)")
+        replace(check, evidence=f"{check.evidence} (unpaired: the baseline's run is not at hand)")
         if check.model in models and check.metric == metric
         else check
         for check in verdict.checks
