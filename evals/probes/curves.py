@@ -9,7 +9,6 @@ leaves, few where few images carry the value. `image_means` is the table that ev
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,15 +26,13 @@ def curves(
 
     Where images have labels, the denoising error of each follows, as slice "class 3": `labels` says what they are.
     """
-    rows = []
-    levels = [(*key, part) for key, part in table.groupby(["level", "sigma"], sort=True)]
-    for probe in probes:
-        for quantity in probe.quantities:
-            columns = [f"{probe.name}.{name}" for name in quantity.columns]
-            if set(columns) <= set(table):
-                rows += _curve(probe.name, quantity, levels, columns, confidence)
+    asked = [(probe.name, quantity) for probe in probes for quantity in probe.quantities]
+    by_quantity: list[list[dict[str, object]]] = [[] for _ in asked]
+    for (level, sigma), rows in table.groupby(["level", "sigma"], sort=True):  # one level in memory at a time
+        for (name, quantity), found_so_far in zip(asked, by_quantity, strict=True):
+            found_so_far += _point(name, quantity, level, sigma, rows, confidence)
     columns = [name for name in TABLES["curves"] if name != "model"]
-    found = pd.DataFrame(rows, columns=columns)
+    found = pd.DataFrame([row for quantity_rows in by_quantity for row in quantity_rows], columns=columns)
     labelled = table[table["label"] >= 0]
     if len(labelled):
         found = pd.concat([found, _by_label(labelled, labels, confidence)[columns]], ignore_index=True)
@@ -74,33 +71,32 @@ def image_means(rows: pd.DataFrame, columns: Sequence[str]) -> Floats:
     return cluster_means(values[scored], rows["image"].to_numpy()[scored])
 
 
-def _curve(
-    probe: str, quantity: Quantity, levels: Sequence[tuple[Any, ...]], columns: list[str], confidence: float
+def _point(
+    probe: str, quantity: Quantity, level: object, sigma: object, rows: pd.DataFrame, confidence: float
 ) -> list[dict[str, object]]:
-    found: list[dict[str, object]] = []
-    for level, sigma, rows in levels:
-        means = image_means(rows, columns)
-        if len(means) < 2:
-            continue
-        influence = jackknife(quantity.statistic, means)
-        if not np.isfinite([influence.value, influence.standard_error]).all():
-            continue  # 0 / 0 say: nothing to be scored at this level
-        freedom = influence.freedom
-        half = stats.t.ppf((1 + confidence) / 2, freedom) * influence.standard_error
-        found.append(
-            {
-                "probe": probe,
-                "quantity": quantity.name,
-                "slice": quantity.slice,
-                "level": level,
-                "sigma": sigma,
-                "value": influence.value,
-                "low": influence.value - half,
-                "high": influence.value + half,
-                "error": influence.standard_error,
-                "freedom": freedom,
-                "optimal": np.nan if quantity.optimal is None else quantity.optimal,
-                "images": len(means),
-            }
-        )
-    return found
+    """A quantity at one level: one row of table `curves`, or none where it isn't scored."""
+    columns = [f"{probe}.{name}" for name in quantity.columns]
+    means = image_means(rows, columns) if set(columns) <= set(rows) else np.empty((0, 1))
+    if len(means) < 2:
+        return []
+    influence = jackknife(quantity.statistic, means)
+    if not np.isfinite([influence.value, influence.standard_error]).all():
+        return []  # 0 / 0 say: nothing to be scored at this level
+    freedom = influence.freedom
+    half = stats.t.ppf((1 + confidence) / 2, freedom) * influence.standard_error
+    return [
+        {
+            "probe": probe,
+            "quantity": quantity.name,
+            "slice": quantity.slice,
+            "level": level,
+            "sigma": sigma,
+            "value": influence.value,
+            "low": influence.value - half,
+            "high": influence.value + half,
+            "error": influence.standard_error,
+            "freedom": freedom,
+            "optimal": np.nan if quantity.optimal is None else quantity.optimal,
+            "images": len(means),
+        }
+    ]

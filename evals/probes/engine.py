@@ -6,6 +6,7 @@ one table, a row an evaluation; `curves` makes quantities per level of it.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -103,11 +104,15 @@ def measure(
     return table.frame()
 
 
+HELD_BYTES = 1 << 26
+"""Columns beyond so many bytes lie in temporary files: a pass's memory does not grow with its images from there on."""
+
+
 class Columns:
     """A table of known length that is filled batch by batch, each column allocated once: no second copy to join."""
 
-    def __init__(self, rows: int) -> None:
-        self.rows, self.filled = rows, 0
+    def __init__(self, rows: int, held_bytes: int = HELD_BYTES) -> None:
+        self.rows, self.filled, self.left = rows, 0, held_bytes
         self._columns: dict[str, np.ndarray] = {}
 
     def append(self, batch: dict[str, np.ndarray]) -> None:
@@ -115,10 +120,20 @@ class Columns:
         size = len(next(iter(batch.values())))
         for name, values in batch.items():
             if name not in self._columns:
-                blank = np.nan if values.dtype.kind == "f" else 0
-                self._columns[name] = np.full(self.rows, blank, values.dtype)
+                self._columns[name] = self._blank(values.dtype)
             self._columns[name][self.filled : self.filled + size] = values
         self.filled += size
+
+    def _blank(self, dtype: np.dtype) -> np.ndarray:
+        """A column of NaN, or of 0 where it counts; in memory as long as there is room, then in an unnamed file."""
+        self.left -= self.rows * dtype.itemsize
+        if self.left >= 0:
+            column = np.empty(self.rows, dtype)
+        else:
+            with tempfile.TemporaryFile(prefix="sigmascope-") as file:  # stays while it is mapped
+                column = np.asarray(np.memmap(file, dtype, "w+", shape=(self.rows,)))
+        column[:] = np.nan if dtype.kind == "f" else 0
+        return column
 
     def frame(self) -> pd.DataFrame:
         return pd.DataFrame({name: values[: self.filled] for name, values in self._columns.items()}, copy=False)

@@ -10,6 +10,7 @@ import pytest
 import torch
 from scipy import stats
 from sigmascope.evals.probes import curves, probe, slices
+from sigmascope.evals.probes.engine import Columns
 from sigmascope.evals.probes.excess_error import ExcessError
 from sigmascope.evals.probes.references import linear
 from sigmascope.fixtures.oracles import as_denoiser
@@ -76,3 +77,17 @@ def test_images_are_slices_too(rows: pd.DataFrame) -> None:
 
 def test_images_without_labels_have_no_classes() -> None:
     assert curves(rows_of(as_denoiser(GAUSSIAN), data_of(GAUSSIAN, 5), []), []).empty
+
+
+def test_columns_in_files_are_the_same_columns() -> None:
+    """What does not fit in memory is mapped: the same frame, the same curves."""
+    batches = [{"a": np.arange(5, dtype=np.float32) + 5 * i, "n": np.full(5, i, np.int32)} for i in range(4)]
+    frames = []
+    for held in (1 << 20, 0):
+        table = Columns(22, held_bytes=held)
+        for batch in batches:
+            table.append(batch)
+        table.append({"n": np.array([7, 7], np.int32)})
+        frames.append(table.frame())
+    pd.testing.assert_frame_equal(*frames)
+    assert frames[0]["a"].isna().sum() == 2
