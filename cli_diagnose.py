@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from .evals.store import Run
     from .evals.suite import Suite
     from .reports.diagnosis import Diagnosis
+    from .reports.sampler_findings import SamplerFinding
 
 
 def diagnose(
@@ -51,6 +53,7 @@ def diagnose(
     """Probe a model at all noise levels and say what is wrong, worst first. The run is kept, for `sigmascope view`."""
     from .evals.planning import prepare
     from .reports.diagnosis import diagnose as diagnosed
+    from .reports.sampler_findings import sampler_findings
 
     for path in output or []:
         if path.suffix != ".json" or not path.parent.is_dir():
@@ -62,10 +65,10 @@ def diagnose(
         with err.status("Loading the model and data"):
             plan = prepare(suite, named.folder, device=device, limit=limit, trust_pickle=trust_pickle)
         run = execute_shown(plan, runs_folder, display)
-    found = diagnosed(run, alpha)
-    _print(run, found)
+    found, samplers = diagnosed(run, alpha), sampler_findings(run, alpha)
+    _print(run, [*found, *samplers])
     for path in output or []:
-        path.write_text(json.dumps(_as_json(run, found, alpha), indent=1, allow_nan=False))
+        path.write_text(json.dumps(_as_json(run, found, samplers, alpha), indent=1, allow_nan=False))
 
 
 def _probed(model: str, runs: Path) -> Run | None:
@@ -104,12 +107,12 @@ def _suite(named: Named, data: str, train: str, probes: list[str], levels: int, 
     return checked_suite(content, "diagnose")
 
 
-def _print(run: Run, found: list[Diagnosis]) -> None:
+def _print(run: Run, found: Sequence[Diagnosis | SamplerFinding]) -> None:
     looked = run.table("curves")
     probes = ", ".join(dict.fromkeys(looked["probe"]))
     for one in found:
         out.print(one.text, style="red", markup=False, highlight=False, soft_wrap=True)
-        for line in (one.consequence, f"likely cause: {one.rule.cause}", f"because {one.rule.source}"):
+        for line in (getattr(one, "consequence", ""), f"likely cause: {one.rule.cause}", f"because {one.rule.source}"):
             if line:
                 out.print(f"    {line}", markup=False, highlight=False, soft_wrap=True)
     if not found:
@@ -122,10 +125,11 @@ def _print(run: Run, found: list[Diagnosis]) -> None:
     )  # fmt: skip
 
 
-def _as_json(run: Run, found: list[Diagnosis], alpha: float) -> dict[str, Any]:
-    def plain(one: Diagnosis) -> dict[str, Any]:
+def _as_json(run: Run, found: Sequence[Diagnosis], samplers: Sequence[SamplerFinding], alpha: float) -> dict[str, Any]:
+    def plain(one: Diagnosis | SamplerFinding) -> dict[str, Any]:
         content = {name: value for name, value in asdict(one).items() if name != "rule"}
         rule = {"probe": one.rule.probe, "quantity": one.rule.quantity}
         return {**rule, **content, "text": one.text, "cause": one.rule.cause, "source": one.rule.source}
 
-    return {"schema_version": 1, "run": run.id, "alpha": alpha, "findings": [plain(one) for one in found]}
+    return {"schema_version": 1, "run": run.id, "alpha": alpha, "findings": [plain(one) for one in found],
+            "samplers": [plain(one) for one in samplers]}  # fmt: skip
