@@ -86,8 +86,8 @@ def _print_metrics(run: Run, model: str, sizes: Any, wanted: Wanted) -> None:
     from .reports.numbers import number
     from .reports.tables import cell_title
 
-    costs = run.table("samples").drop_duplicates(["sampler", "steps", "grid"])
-    costs = costs.set_index(["sampler", "steps", "grid"])["evaluations"]
+    kept = run.table("samples").drop_duplicates(["sampler", "steps", "grid"])
+    costs = kept.set_index(["sampler", "steps", "grid"])["evaluations"].to_dict()
     rate = _rate(run, model, "sample")
     table = Table(
         "metric", "sampler", "value", "margin", "samples to pass", "samples to fail", "evaluations",
