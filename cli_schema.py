@@ -30,15 +30,19 @@ def schema_text(what: Document) -> str:
 
 
 def _model(what: Document) -> type[BaseModel]:
-    from .evals.suite import Suite
-    from .reports.baseline import Baseline
-    from .reports.document import ReportDocument
-    from .reports.policy import Policy
+    """Each is loaded by itself: a suite's brings every sampler and loader along."""
+    if what is Document.report:
+        from .reports.document import ReportDocument
 
-    models: dict[Document, type[BaseModel]] = {
-        Document.report: ReportDocument,
-        Document.baseline: Baseline,
-        Document.policy: Policy,
-        Document.suite: Suite,
-    }
-    return models[what]
+        return ReportDocument
+    if what is Document.baseline:
+        from .reports.baseline import Baseline
+
+        return Baseline
+    if what is Document.policy:
+        from .reports.policy import Policy
+
+        return Policy
+    from .evals.suite import Suite
+
+    return Suite

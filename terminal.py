@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.segment import Segment
 from rich.table import Table
+
+from .reports.text import plain, visible
 
 if TYPE_CHECKING:
     from .evals.planning import Plan
@@ -17,7 +21,16 @@ if TYPE_CHECKING:
     from .reports.gate import Verdict
     from .reports.report import Report
 
-out, err = Console(), Console(stderr=True)
+
+class Terminal(Console):
+    """A console that names can't control: escape sequences come from styles alone, whoever prints."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(visible(segment.text), segment.style)
+
+
+out, err = Terminal(), Terminal(stderr=True)
 
 
 class Display(StrEnum):
@@ -102,6 +115,4 @@ def _line(text: str, style: str | None = None) -> None:
 
 def _text(words: str) -> str:
     """Words that hold names: one line that controls neither a terminal nor a GitHub log, which obeys "##[command]"."""
-    from .reports.text import plain
-
     return plain(words).replace("##[", "##\u200b[")

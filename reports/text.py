@@ -5,25 +5,23 @@ Every output writes a name through `plain` and then through its own escape: HTML
 
 from __future__ import annotations
 
-import re
-
-_UNSEEN = re.compile("[\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufffe\uffff\ud800-\udfff]")
-"""Marks that turn or hide what stands beside them, and code points that no file may hold."""
+_PICTURES: dict[int, int | None] = {code: 0x2400 + code for code in range(0x20)}
+"""Control characters by their pictures (ESC as ␛), those of the second set by replacement characters; nothing for marks
+that turn or hide what stands beside them, and for code points that no file may hold."""
+_PICTURES |= {0x7F: 0x2421} | dict.fromkeys(range(0x80, 0xA0), 0xFFFD)
+_PICTURES |= dict.fromkeys([0x61C, 0x200B, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2060, 0x206A)])
+_PICTURES |= dict.fromkeys([0xFEFF, 0xFFFE, 0xFFFF, *range(0xD800, 0xE000)])
 
 
 def plain(text: object, limit: int | None = None) -> str:
-    """Text on one line: whitespace becomes a space, control characters are shown (ESC as ␛) and do nothing.
+    """Text on one line: whitespace becomes a space, control characters are shown and do nothing.
 
     With a limit, at most so many characters, the last "…" where some were left out.
     """
-    flat = _UNSEEN.sub("", " ".join(str(text).split()))
-    shown = "".join(_picture(character) for character in flat)
+    shown = " ".join(str(text).split()).translate(_PICTURES)
     return shown if limit is None or len(shown) <= limit else shown[: limit - 1] + "…"
 
 
-def _picture(character: str) -> str:
-    """A control character as its picture (Unicode block U+2400), of the second set as a replacement character."""
-    code = ord(character)
-    if code < 0x20:
-        return chr(0x2400 + code)
-    return "␡" if code == 0x7F else "\ufffd" if 0x80 <= code < 0xA0 else character
+def visible(text: str) -> str:
+    """Text whose lines stay, and whose control characters are shown and do nothing."""
+    return "\n".join(line.translate(_PICTURES) for line in text.split("\n"))

@@ -11,6 +11,8 @@ from xml.etree import ElementTree
 import pytest
 from markdown_it import MarkdownIt
 from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 from sigmascope import terminal
 from sigmascope.reports import github, html, machine, markdown
 from sigmascope.reports.compare import Incomparable
@@ -135,6 +137,22 @@ def test_terminal(judged: tuple[str, Report, Verdict], monkeypatch: pytest.Monke
     lines = shown.splitlines()
     assert len(lines) == len(report.conditions) + len(report.findings) + len(verdict.checks) + 1
     assert not any(line.lstrip().startswith("::") or "##[" in line for line in lines)
+
+
+def test_nothing_that_is_printed_controls_a_terminal() -> None:
+    """Tables, errors and progress too, whoever prints them; styles still do."""
+    console = terminal.Terminal(force_terminal=True, width=200, color_system="standard")
+    table = Table("name")
+    table.add_row(escape("\x1b]8;;http://evil.example\x07link\x9b2J"))
+    with console.capture() as capture:
+        console.print(table)
+        console.print(f"[bold]error:[/] {escape(chr(27) + '[31mred')}")
+    styles = re.compile("\x1b\\[[01]m")
+    shown = styles.sub("", capture.get())
+    assert styles.search(capture.get())
+    assert not CONTROL.search(shown)
+    assert "␛[31mred" in shown
+    assert "␛]8;;http://evil.example" in shown
 
 
 @pytest.mark.parametrize(
