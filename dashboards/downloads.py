@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shlex
 from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
@@ -35,18 +36,20 @@ def offer(view: View, name: str, figure: go.Figure, table: pd.DataFrame, made_by
         st.caption("PNG, as you see it: the camera in the figure's corner.")
         st.caption("The same figure in Python, and all of them as one file:")
         st.code(python(view, made_by), language="python")
-        st.code(f"sigmascope report {view.run.id} --runs {view.root} -o report.html", language="bash")
+        names = shlex.join(run.id for run in view.report.runs)
+        st.code(f"sigmascope report {names} --runs {shlex.quote(str(view.root))} -o report.html", language="bash")
         st.caption("This view:")
         st.code(link(view), language=None)
 
 
 def python(view: View, made_by: str) -> str:
     """The lines that make a figure again, `made_by` standing after `report.`."""
-    return (
-        "from sigmascope import Store\nfrom sigmascope.reports.report import assemble\n\n"
-        f"report = assemble([Store({str(view.root)!r}).find({view.run.id!r})], {view.report.tables.baseline!r})\n"
-        f"report.{made_by}.show()"
-    )
+    ids = [run.id for run in view.report.runs]
+    lines = ["from sigmascope import Store", "from sigmascope.reports.report import assemble"]
+    lines += ["from sigmascope.reports.quantities import Curve"] if "Curve(" in made_by else []
+    lines += ["", f"runs = [Store({str(view.root)!r}).find(name) for name in {ids!r}]"]
+    lines += [f"report = assemble(runs, {view.report.tables.baseline!r})", f"report.{made_by}.show()"]
+    return "\n".join(lines)
 
 
 def link(view: View) -> str:

@@ -62,8 +62,13 @@ def _curve(view: View) -> Curve | None:
         return parts[0]
     titles = [part.slice for part in parts]
     start = titles.index(first.slice) if first in parts and first else 0
-    part = st.selectbox("Slice", titles, index=start, key=f"slice-{name}")
+    part = st.selectbox("Slice", titles, index=start, key=slice_key(parts[0]), bind="query-params")
     return parts[titles.index(str(part))]
+
+
+def slice_key(curve: Curve) -> str:
+    """Of a quantity's own widget: slices of one mean nothing to another."""
+    return f"slice_{curve.probe}_{curve.quantity}"
 
 
 def _unit() -> tuple[Unit, float]:
@@ -102,9 +107,12 @@ def _images(view: View) -> None:
     sigmas = levels.drop_duplicates("level").set_index("level")["sigma"].sort_index()
     numbers = [int(one) for one in sigmas.index]
     left, right = st.columns([1.5, 1])
-    of = left.selectbox("Worst images of", models, index=models.index(model), key="of", bind="query-params")
+    # once a click has set them, Streamlit wants no other beginning beside it
+    first = {"of": models.index(model), "level": numbers.index(level)}
+    first = {key: 0 if key in st.session_state else index for key, index in first.items()}
+    of = left.selectbox("Worst images of", models, index=first["of"], key="of", bind="query-params")
     at = right.selectbox(
-        "at sigma", numbers, index=numbers.index(level), key="level", bind="query-params",
+        "at sigma", numbers, index=first["level"], key="level", bind="query-params",
         format_func=lambda one: number(sigmas[one], 3),
     )  # fmt: skip
     show(view.report.worst_images(of, at, view.theme), "worst-figure")

@@ -87,7 +87,14 @@ def _drawn(page: Any) -> None:
     assert page.locator(".stException").count() == 0
 
 
-def test_every_page_is_drawn(page: Any, served: str) -> None:
+def _chosen(page: Any, label: str, value: str) -> None:
+    """A select box shows this value."""
+    page.locator(f"input[role='combobox'][aria-label='{label}'][value='{value}']").wait_for(timeout=PATIENCE_MS)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_page_is_drawn(page: Any, served: str, theme: str) -> None:
+    page.emulate_media(color_scheme=theme)
     page.goto(served)
     _drawn(page)
     for path, (title, _) in PAGES.items():
@@ -110,10 +117,55 @@ def test_the_noise_levels_name_the_regressed_model(page: Any, served: str) -> No
 def test_a_click_on_a_point_shows_its_images(page: Any, served: str) -> None:
     page.goto(served)
     page.get_by_role("link", name="Noise levels", exact=True).click()
-    page.get_by_role("heading", name="Where digits-regressed loses most at sigma 0.758").wait_for(timeout=PATIENCE_MS)
+    _drawn(page)
+    _chosen(page, "Worst images of", "digits-regressed")
+    _chosen(page, "at sigma", "0.758")
     # The last curve of the lower panel is the regressed model's, its last point the one at the largest sigma.
     page.locator(".subplot.x2y2 .scatterlayer .trace").last.locator(".point").last.click(force=True)
-    page.get_by_role("heading", name="Where digits-regressed loses most at sigma 40.0").wait_for(timeout=PATIENCE_MS)
+    page.wait_for_url("**level=40.0*", timeout=PATIENCE_MS)
+    _drawn(page)
+    _chosen(page, "at sigma", "40.0")
+    assert page.locator(".stPlotlyChart").nth(1).get_by_text("answer").count() == 1, "its images stand beside it"
+
+
+def test_a_finding_leads_to_its_curve(page: Any, served: str) -> None:
+    page.goto(f"{served}/")
+    _drawn(page)
+    page.get_by_role("link", name="Run", exact=True).click()
+    page.get_by_role("link", name="See it").first.click()
+    page.wait_for_url("**/noise-levels*")
+    _drawn(page)
+    _chosen(page, "Probe", "calibration: slope")
+    _chosen(page, "Worst images of", "digits-regressed")
+
+
+def test_pairs_flip_in_place(page: Any, served: str) -> None:
+    page.goto(f"{served}/")
+    _drawn(page)
+    page.get_by_role("link", name="Compare", exact=True).click()
+    shown = page.locator(".stPlotlyChart").first
+    first = shown.locator("image").first.evaluate("image => image.outerHTML", timeout=PATIENCE_MS)
+    shown.locator(".updatemenu-button", has_text="difference").click()
+    other = "before => document.querySelector('.stPlotlyChart image').outerHTML !== before"
+    page.wait_for_function(other, arg=first, timeout=PATIENCE_MS)
+
+
+def test_a_table_and_a_picture_can_be_taken_along(page: Any, served: str) -> None:
+    page.goto(f"{served}/")
+    _drawn(page)
+    page.get_by_role("link", name="Parameterizations", exact=True).click()
+    page.get_by_test_id("stPopover").first.get_by_role("button").click(timeout=PATIENCE_MS)
+    with page.expect_download(timeout=PATIENCE_MS) as taken:
+        page.get_by_role("button", name="CSV").first.click()
+    assert taken.value.suggested_filename == "digits-0a1b2c3d-parameterizations.csv"
+    assert Path(taken.value.path()).read_text().startswith("model,parameterization,level,sigma")
+    page.keyboard.press("Escape")
+    chart = page.locator(".js-plotly-plot").first
+    chart.hover()
+    with page.expect_download(timeout=PATIENCE_MS) as taken:
+        chart.locator(".modebar-btn[data-title*='ownload']").click()
+    assert taken.value.suggested_filename == "parameterizations.png"
+    assert Path(taken.value.path()).read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_deep_link_opens_what_it_names(browser: Any, served: str) -> None:

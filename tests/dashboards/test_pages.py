@@ -96,7 +96,7 @@ def test_the_probe_of_the_worst_finding_is_shown_first(monkeypatch: pytest.Monke
     assert app.selectbox(key="probe").value == "calibration: slope"
     app.selectbox(key="probe").select("denoising error: error").run()
     assert not app.exception
-    assert app.selectbox(key="slice-denoising error: error").options[:2] == ["class 0", "class 1"]
+    assert app.selectbox(key="slice_denoising_error_error").options[:2] == ["class 0", "class 1"]
     assert "slice by slice" in app.subheader[0].value
 
 

@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from markupsafe import escape
 from sigmascope.evals.weightings import weighted, weighting
-from sigmascope.reports import tables
+from sigmascope.reports import html, tables
 from sigmascope.reports.figures import pictures, strips, style
 from sigmascope.reports.figures import probes as probes_figure
 from sigmascope.reports.quantities import Curve, against_baseline, offered, quantities, slices
@@ -164,3 +165,11 @@ def test_a_slice_with_a_hostile_name_is_text(report: Report, name: str) -> None:
     figure = hostile.probes([Curve("calibration", "slope", name)])
     assert style.text(name) in figure.layout.yaxis.title.text
     assert name not in figure.layout.yaxis.title.text
+
+
+def test_the_report_has_a_section_on_what_is_wrong(report: Report) -> None:
+    page = html.page(report)
+    assert '<a href="#diagnosis">What is wrong, at which noise level</a>' in page
+    assert escape(report.diagnoses[0].text) in page
+    healthy = assemble([synthetic.run({"alone": "eps"})])
+    assert "What is wrong" not in html.page(healthy)
