@@ -45,7 +45,9 @@ class Asked:
     def refuse_unless_sequential(self) -> None:
         """Raises ConfigError where something is said that stored runs have no use for."""
         if self != Asked():
-            given = ", ".join(f"--{name.replace('_', '-')}" for name, value in vars(self).items() if value)
+            given = ", ".join(
+                f"--{name.replace('_', '-')}" for name, value in vars(self).items() if value != getattr(Asked, name)
+            )
             raise ConfigError(f"gate: expected --sequential beside {given}")
 
 
@@ -147,7 +149,9 @@ def _dumped(model: Any, folder: Path, first: Named) -> dict[str, Any]:
 
 
 def _placed(source: str, folder: Path) -> str:
-    """A path made absolute, where it is one; a module's name stays."""
-    file, colon, rest = source.partition(":")
+    """A path made absolute, where it is one, a function's file among them; a module's name stays."""
+    scheme, python, location = source.rpartition("python:") if source.startswith("python:") else ("", "", source)
+    file, colon, rest = location.partition(":")
     found = folder / file
-    return f"{found.resolve()}{colon}{rest}" if file and found.exists() else source
+    there = file and (found.is_file() if python else found.exists())
+    return f"{scheme}{python}{found.resolve()}{colon}{rest}" if there else source

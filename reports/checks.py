@@ -76,7 +76,7 @@ def _title(band: tuple[float, float] | None) -> str:
 
 def _bounds(rule: Rule, levels: pd.DataFrame, tests: int, comparison: Comparison) -> Bounds:
     """Of the rule's difference at every level: log ratios and their margin, or errors and theirs."""
-    column = {name: levels[name].to_numpy(float) for name in levels if name not in ("verdict", "change")}
+    column = {name: values.to_numpy(float) for name, values in levels.select_dtypes("number").items()}
     if rule.margin is not None and rule.margin.rel is not None:
         margin, estimate = math.log1p(rule.margin.rel), np.log(column["ratio"])
         return Bounds(estimate, column["error"], column["lower"], column["upper"], margin, column["images"])

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sigmascope.cli_sequential import _placed
 from sigmascope.fixtures import digits
 
 from .conftest import Result
@@ -98,3 +99,13 @@ def test_other_data_are_incomparable(invoke: Callable[..., Result]) -> None:
     found = invoke("gate", "--sequential", *models, "--policy", "gate.toml")
     assert found.code == 5
     assert "heldout" in found.err
+
+
+def test_paths_begin_at_their_own_suite(tmp_path: Path) -> None:
+    """Two suites in two folders: what exists there is named in full, a module's function stays as it is."""
+    (tmp_path / "models").mkdir()
+    (tmp_path / "data.py").touch()
+    assert _placed("models", tmp_path) == str(tmp_path / "models")
+    assert _placed("python:data.py:heldout", tmp_path) == f"python:{tmp_path}/data.py:heldout"
+    assert _placed("python:models:heldout", tmp_path) == "python:models:heldout"
+    assert _placed("hub/name", tmp_path) == "hub/name"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 from sigmascope.errors import ConfigError
 from sigmascope.reports.gate import Outcome, Verdict, incomparable, judge, unequal
-from sigmascope.reports.policy import Policy, read_policy
+from sigmascope.reports.policy import Policy, checked_policy, read_policy
 from sigmascope.reports.report import assemble
 
 from . import synthetic
@@ -205,3 +206,9 @@ def test_a_policy_is_read(tmp_path: Path) -> None:
     assert read_policy(path).settings().margin == 0.02
     with pytest.raises(ConfigError, match="nowhere"):
         read_policy(tmp_path / "nowhere.toml")
+
+
+def test_the_policy_of_the_docs_is_one() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "results.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    assert len(checked_policy(tomllib.loads(block), "docs").gate) == 6
