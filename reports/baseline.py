@@ -46,11 +46,16 @@ class Baseline(BaseModel):
 
 
 class BaselineRun(Run):
-    """A baseline read like a run, which kept its `levels` (with a column standard_error) and `metrics` only."""
+    """A baseline read like a run: its `levels` (with a column standard_error) and `metrics` are always the file's.
 
-    def __init__(self, path: Path, baseline: Baseline) -> None:
+    source: a run that makes the very same errors, which are then at hand to pair with. Where that is the run which was
+    accepted, by its id, it lends its images and other tables too.
+    """
+
+    def __init__(self, path: Path, baseline: Baseline, source: Run | None = None) -> None:
         super().__init__(path)
-        self._baseline = baseline
+        self._baseline, self._source = baseline, source
+        self._accepted = source if source is not None and source.id == baseline.run.id else None
 
     @property
     def id(self) -> str:
@@ -65,13 +70,21 @@ class BaselineRun(Run):
         return f"{self.folder}:{self._baseline.accepted}:{sorted(self._baseline.digests.items())}"
 
     def table(self, name: str) -> pd.DataFrame:
-        rows = {"levels": self._baseline.levels, "metrics": self._baseline.metrics}.get(name)
-        if not rows:
+        if name in ("levels", "metrics"):
+            rows = getattr(self._baseline, name)
+            return pd.DataFrame(rows).replace({None: np.nan}) if rows else pd.DataFrame(columns=list(TABLES[name]))
+        lender = self._source if name == "evaluations" else self._accepted
+        if lender is None:
             return pd.DataFrame(columns=list(TABLES[name]))
-        return pd.DataFrame(rows).replace({None: np.nan})
+        table = lender.table(name)
+        names = [model.name for model in self.record.models]
+        return table[table["model"].isin(names)].reset_index(drop=True)
 
-    def images(self, *setting: object, **named: object) -> dict[int, np.ndarray]:
-        return {}
+    def images(self, model: str, sampler: str, steps: int, grid: str, guidance: str = "") -> dict[int, np.ndarray]:
+        return self._accepted.images(model, sampler, steps, grid, guidance) if self._accepted else {}
+
+    def worst(self, model: str) -> dict[int, np.ndarray]:
+        return self._accepted.worst(model) if self._accepted else {}
 
 
 def accept(run: Run, reason: str, now: datetime | None = None) -> Baseline:
@@ -127,8 +140,8 @@ def read_baseline(path: Path) -> Baseline:
 def gate_pair(store: Store, baseline: str, candidate: str) -> list[Run]:
     """The runs of a baseline and a candidate, as `Store.pair`, where the baseline may be a baseline file too.
 
-    With a file the baseline is the run it came from, where the store has that with the very same errors; or else the
-    candidate's run, where a model of the same name makes them, and so has not changed; or else the file itself.
+    A file pairs with the errors of the run it came from, where the store has that with the very same ones; or else with
+    those of the candidate's run, where a model of the same name makes them and so has not changed; or else with none.
     """
     if not baseline.endswith(".json"):
         return store.pair(baseline, candidate)
@@ -137,8 +150,7 @@ def gate_pair(store: Store, baseline: str, candidate: str) -> list[Run]:
     at_hand = [Run(origin)] if (origin / "run.json").is_file() else []
     for run in (*at_hand, Run(other.folder)):
         if kept.digests and kept.digests.items() <= error_hashes(run.table("evaluations")).items():
-            names = [model.name for model in kept.run.models]
-            return [run.select(*sorted(names, key=lambda name: name != kept.run.baseline)), other]
+            return [BaselineRun(Path(baseline), kept, run), other]
     return [BaselineRun(Path(baseline), kept), other]
 
 

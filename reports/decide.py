@@ -42,6 +42,6 @@ def decide(runs: Sequence[Run], policy: Policy) -> Decision:
         return Decision(report, incomparable(differing))
     if report.refused:
         return Decision(report, incomparable(report.refused[0].reason))
-    home = report.tables.models.set_index("label")["run"]
-    chosen = [one for one in report.comparisons if home[one.candidate] == runs[-1].id]
+    source = report.tables.models.set_index("label")["source"]
+    chosen = [one for one in report.comparisons if source[one.candidate] == len(runs) - 1]
     return Decision(report, marked(judge(policy, chosen), chosen, DENOISING_ERROR))

@@ -73,7 +73,7 @@ def test_a_file_holds_the_runs_numbers_in_kilobytes_a_line_each(store: Store, pa
 
 def test_it_pairs_with_its_run_where_that_is_at_hand_unchanged(store: Store, path: Path, tmp_path: Path) -> None:
     runs = gate_pair(store, str(path), "digits-again")
-    assert not isinstance(runs[0], BaselineRun)
+    assert runs[0].images("m", "heun", 10, "karras").keys() == runs[1].images("m", "heun", 10, "karras").keys()
     decision = decide(runs, POLICY)
     assert decision.verdict.outcome is Outcome.PASS
     assert (decision.report.comparisons[0].levels["ratio"] == 1).all()
@@ -82,7 +82,7 @@ def test_it_pairs_with_its_run_where_that_is_at_hand_unchanged(store: Store, pat
     changed = json.loads(path.read_text()) | {"digests": {"m": "0" * 64}}
     other = tmp_path / "other.json"
     other.write_text(json.dumps(changed))
-    assert isinstance(gate_pair(store, str(other), "digits-again")[0], BaselineRun)
+    assert gate_pair(store, str(other), "digits-again")[0].table("evaluations").empty
 
 
 def test_a_candidate_that_makes_the_very_same_errors_has_not_changed(store: Store, path: Path, tmp_path: Path) -> None:
@@ -91,6 +91,32 @@ def test_a_candidate_that_makes_the_very_same_errors_has_not_changed(store: Stor
     decision = decide(gate_pair(Store(tmp_path), str(path), "digits-again"), POLICY)
     assert decision.verdict.outcome is Outcome.PASS
     assert (decision.report.comparisons[0].levels["ratio"] == 1).all()
+
+
+def test_a_file_holds_its_metrics_whatever_run_lends_its_errors(store: Store, path: Path, tmp_path: Path) -> None:
+    """A candidate with the baseline's denoising errors but other samples is not taken for its own baseline."""
+    content = json.loads(path.read_text())
+    for row in content["metrics"]:
+        row.update(value=row["value"] / 2, low=row["low"] / 2, high=row["high"] / 2)
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps(content))
+    rule = {"metric": "Fréchet distance (digits)", "rule": "noninferior", "margin": {"rel": 0.1}}
+    runs = gate_pair(store, str(other), "digits-again")
+    assert len(runs[0].table("evaluations"))
+    assert decide(runs, Policy.model_validate({"gate": [rule]})).verdict.outcome is Outcome.FAIL
+
+
+def test_only_the_candidates_own_models_are_judged(store: Store, tmp_path: Path) -> None:
+    """A file of several models, gated by the run it came from: none of its own models is a candidate."""
+    run = synthetic.run({"sound": "eps", "regressed": "eps"}, "digits-two")
+    run.tables = {**run.tables, "metrics": run.tables["metrics"].head(0), "samples": run.tables["samples"].head(0)}
+    run.record = run.record.model_copy(update={"cells": []})
+    synthetic.write(run, tmp_path)
+    two = Store(tmp_path)
+    path = tmp_path / "two.json"
+    path.write_text(as_text(accept(two.find("digits-two"), "as they are")))
+    verdict = decide(gate_pair(two, str(path), "digits-two"), POLICY).verdict
+    assert [check.outcome for check in verdict.checks] == [Outcome.PASS, Outcome.PASS]
 
 
 def test_errors_are_hashed_to_the_last_bit_and_in_any_order() -> None:
