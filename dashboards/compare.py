@@ -91,12 +91,12 @@ def _pair(view: View, candidates: list[str]) -> None:
         st.caption("Flip between the two: what jumps is what changed. Mid-grey is no difference.")
         figure = report.pairs(models, setting, view.theme)
         show(figure, "pairs-figure")
-        offer(view, "pairs", figure, comparison.metrics, f"pairs({models!r}, {setting!r})")
+        offer(view, "pairs", figure, lambda: comparison.metrics, f"pairs({models!r}, {setting!r})")
     st.subheader("The same noisy image, level by level")
     st.caption(plain(f"At each level the image that {candidate} gets most wrong, of those that both models kept."))
     figure = report.denoise_strips(models, view.theme)
     show(figure, "strips-figure")
-    offer(view, "levels", figure, comparison.levels, f"denoise_strips({models!r})")
+    offer(view, "levels", figure, lambda: comparison.levels, f"denoise_strips({models!r})")
 
 
 @st.cache_resource(max_entries=4, show_spinner="Comparing")  # type: ignore[untyped-decorator]

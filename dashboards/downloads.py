@@ -16,13 +16,13 @@ import streamlit as st
 from .view import View
 
 
-def offer(view: View, name: str, figure: go.Figure, table: pd.DataFrame, made_by: str) -> None:
-    """`made_by`: what stands after `report.` in Python. Files are made when they are asked for, not before."""
+def offer(view: View, name: str, figure: go.Figure, table: Callable[[], pd.DataFrame], made_by: str) -> None:
+    """`made_by`: what stands after `report.` in Python. Tables and files are made once they are asked for."""
     with st.popover("Download", icon=":material/download:", key=f"{name}-offer"):
         buttons = st.columns(5)
         kinds: list[tuple[str, str, str, Callable[[], bytes]]] = [
-            ("CSV", "csv", "text/csv", lambda: table.to_csv(index=False).encode()),
-            ("Parquet", "parquet", "application/vnd.apache.parquet", lambda: _parquet(table)),
+            ("CSV", "csv", "text/csv", lambda: table().to_csv(index=False).encode()),
+            ("Parquet", "parquet", "application/vnd.apache.parquet", lambda: _parquet(table())),
             ("HTML", "html", "text/html", lambda: figure.to_html(include_plotlyjs=True).encode()),
         ]
         if find_spec("kaleido"):

@@ -36,8 +36,9 @@ def page(view: View) -> None:
         clicked = partial(_clicked, view)
         show(figure, FIGURE, on_select=clicked, selection_mode="points")
         _explained(curve)
-        levels = tables.noise_levels(view.report.tables, view.report.comparisons, unit, sigma_data)
-        offer(view, "noise-levels", figure, levels, f"noise_levels({unit!r}, curve={curve!r}, weighting={chosen!r})")
+        rows = partial(tables.noise_levels, view.report.tables, view.report.comparisons, unit, sigma_data)
+        made_by = f"noise_levels({unit!r}, sigma_data={sigma_data}, curve={curve!r}, weighting={chosen!r})"
+        offer(view, "noise-levels", figure, rows, made_by)
     with images:
         _images(view)
     if curve is not None:
@@ -133,7 +134,8 @@ def _slices(view: View, curve: Curve) -> None:
     st.subheader(plain(f"{curve.name} of {model}, slice by slice"))
     figure = view.report.slices(model, curve, view.theme)
     show(figure, "slices-figure")
-    offer(view, "slices", figure, quantities(view.report.tables, parts), f"slices({model!r}, {curve!r})")
+    rows = partial(quantities, view.report.tables, parts)
+    offer(view, "slices", figure, rows, f"slices({model!r}, {curve!r})")
 
 
 def worst(view: View) -> tuple[str, int] | None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pandas as pd
 import streamlit as st
 
+from ..reports import tables
+from .downloads import offer
 from .view import View, findings, plain, show
 
 
@@ -15,7 +19,9 @@ def page(view: View) -> None:
     for problem in view.problems:
         st.warning(plain(problem))
     findings(report)
-    show(report.overview(view.theme), "overview-figure")
+    figure = report.overview(view.theme)
+    show(figure, "overview-figure")
+    offer(view, "overview", figure, partial(tables.overview, report.tables, report.comparisons), "overview()")
     models, cells, runs = st.tabs(["Models", "What ran", "Runs in this folder"])
     columns = ["label", "parameterization", "schedule", "parameters", "sigma_min", "sigma_max", "spec"]
     models.dataframe(report.tables.models[columns].rename(columns={"label": "model"}), hide_index=True)

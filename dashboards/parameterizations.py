@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import streamlit as st
 
 from ..reports import tables
@@ -16,9 +18,8 @@ NETWORK = [Curve("raw_output", "raw"), Curve("raw_output", "gain_x0"), Curve("ra
 def page(view: View) -> None:
     figure = view.report.parameterizations(view.theme)
     show(figure, "parameterizations-figure")
-    offer(
-        view, "parameterizations", figure, tables.parameterizations(view.report.tables), "parameterizations()"
-    )  # fmt: skip
+    rows = partial(tables.parameterizations, view.report.tables)
+    offer(view, "parameterizations", figure, rows, "parameterizations()")
     _panels(
         view,
         "precision",
@@ -48,4 +49,4 @@ def _panels(view: View, probe: str, title: str, note: str, curves: list[Curve]) 
     st.caption(note)
     figure = view.report.probes(measured, view.theme)
     show(figure, f"{probe}-figure")
-    offer(view, probe, figure, quantities(view.report.tables, measured), f"probes({measured!r})")
+    offer(view, probe, figure, partial(quantities, view.report.tables, measured), f"probes({measured!r})")

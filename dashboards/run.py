@@ -59,7 +59,7 @@ def _findings(view: View) -> None:
     st.subheader("What is wrong, at which noise level")
     found = view.report.diagnoses
     if not offered(view.report.tables):
-        st.info('No probes but the denoising error were asked for. A suite asks with `[probes] use = ["default"]`.')
+        st.info('There are no curves of probes here. A suite asks for them with `[probes] use = ["default"]`.')
         return
     if not found:
         st.success("No finding: every probed quantity lies where a healthy denoiser's would, as far as images tell.")
@@ -71,7 +71,7 @@ def _findings(view: View) -> None:
     curves = told(found)[:3]
     figure = view.report.probes(curves, view.theme)
     show(figure, "diagnosis-figure")
-    offer(view, "diagnosis", figure, pd.DataFrame([_row(one) for one in found]), f"probes({curves!r})")
+    offer(view, "diagnosis", figure, lambda: pd.DataFrame([_row(one) for one in found]), f"probes({curves!r})")
 
 
 def _listed(view: View, found: tuple[Diagnosis, ...]) -> None:

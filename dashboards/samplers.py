@@ -6,6 +6,7 @@ import streamlit as st
 
 from ..reports.tables import metric_names
 from ..reports.tables import samplers as samplers_table
+from .downloads import offer
 from .view import View, show
 
 
@@ -16,7 +17,9 @@ def page(view: View) -> None:
         return
     metric = st.sidebar.selectbox("Metric", metrics, key="metric", bind="query-params")
     table = samplers_table(view.report.tables, metric)
-    show(view.report.samplers(metric, view.theme), "samplers-figure")
+    figure = view.report.samplers(metric, view.theme)
+    show(figure, "samplers-figure")
+    offer(view, "samplers", figure, lambda: table, f"samplers({metric!r})")
     setting = ["model", "sampler", "steps", "grid", "guidance"]
     columns = [*setting, "evaluations", "value", "low", "high", "n", "front", "contender", "protocol"]
     st.dataframe(table[columns], hide_index=True)

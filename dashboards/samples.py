@@ -44,7 +44,7 @@ def _generated(view: View) -> None:
         figure = samples(rows, view.report.colours, classes, view.theme, shown, notes)
         show(figure, f"samples-figure-{first}" if first else "samples-figure")
     st.caption("A column is one seed: the same starting noise in every model. Pixels are enlarged without smoothing.")
-    offer(view, "samples", figure, table[table["sample"].isin(ids)], f"samples(**{setting!r})")
+    offer(view, "samples", figure, lambda: table[table["sample"].isin(ids)], f"samples(**{setting!r})")
 
 
 def found(ids: list[int], classes: dict[int, int], words: str) -> list[int]:

@@ -72,7 +72,7 @@ def _live(run: Run) -> None:
         now = Run(run.folder).digest
     except OSError:  # finished: the partial folder has become a whole one
         now = ""
-    st.caption("In progress: this page follows it.")
+    st.caption("Unfinished. While it goes on, this page follows it.")
     if now != seen:
         st.session_state["seen"] = now
         st.rerun()

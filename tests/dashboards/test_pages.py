@@ -71,7 +71,7 @@ def test_a_failed_run_says_why(monkeypatch: pytest.MonkeyPatch, failed_store: Pa
 
 def test_an_old_run_says_what_it_lacks(monkeypatch: pytest.MonkeyPatch, old_store: Path) -> None:
     assert "has no probes' curves" in words(open_page(monkeypatch, old_store, "noise-levels"))
-    assert "No probes but the denoising error" in words(open_page(monkeypatch, old_store, "run"))
+    assert "no curves of probes" in words(open_page(monkeypatch, old_store, "run"))
     assert "asks for it with" in words(open_page(monkeypatch, old_store, "parameterizations"))
 
 
