@@ -27,6 +27,7 @@ from .cli_diagnose import diagnose
 from .cli_history import history
 from .cli_inspect import inspect
 from .cli_models import TrustPickle
+from .cli_plan import plan as planned
 from .cli_schema import schema
 from .cli_sequential import Asked, BudgetOption, DataOption, LimitOption, SequentialOption, decide_sequentially
 from .errors import ConfigError, SigmascopeError
@@ -311,6 +312,7 @@ app.command()(inspect)
 app.command()(diagnose)
 app.command()(attribute)
 app.command()(advise)
+app.command("plan")(planned)
 app.command()(history)
 app.command()(schema)
 app.add_typer(baselines, name="baseline")
