@@ -194,10 +194,10 @@ intervals.
 - **digits, paired**: `digits-eps` against `digits-v` under the same noise, per-image errors resampled, the second
   model's scaled at each level to the same mean; regressions are planted at one level of it.
 
-A false alarm is a `fail` of a model that is no worse, at any of the levels. A rate whose interval lies wholly above what
-is stated is bold. Where a few images carry the difference of two models, 64 images are too few for a fixed gate's
-intervals: give it 256 or more. Sequential bounds hold at all looks at once, and are cautious. What `plan` predicts rests
-on a pilot of 2,000 images, and is itself an estimate.
+A false alarm is a `fail` of a model that is no worse, at any of the levels. A rate whose interval lies wholly above
+what is stated is bold. Where a few images carry the difference of two models, 64 images are too few for a fixed gate's
+intervals: give it 256 or more. Sequential bounds hold at all looks at once, and are cautious. What `plan` predicts is
+itself an estimate, from a pilot of 2,000 images.
 
 | what | world | images | stated | measured | gates |
 |---|---|---|---|---|---|
