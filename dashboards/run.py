@@ -25,7 +25,9 @@ def page(view: View) -> None:
         st.warning(plain(condition))
     _numbers(view)
     _findings(view)
-    cells, models, config, same, may = st.tabs(["Cells", "Models", "Config", "Fingerprint", "Environment"])
+    cells, models, config, same, may = st.tabs(
+        ["Cells", "Models", "Config", "Fingerprint", "Environment"], key="about", bind="query-params"
+    )
     _cells(view, cells)
     models.dataframe(pd.DataFrame([_flat(model.model_dump()) for model in record.models]), hide_index=True)
     config.json(json.dumps(record.suite), expanded=2)

@@ -18,11 +18,11 @@ FACTS = {"steps", "sample", "label", "evaluations", "tile"}
 
 
 def page(view: View) -> None:
-    generated, worst = st.tabs(["Generated", "Worst denoised, by level"])
-    with generated:
-        _generated(view)
-    with worst:
-        _worst(view)
+    generated, worst = st.tabs(
+        ["Generated", "Worst denoised, by level"], key="show", on_change="rerun", bind="query-params"
+    )
+    with worst if worst.open else generated:
+        _worst(view) if worst.open else _generated(view)
 
 
 def _generated(view: View) -> None:
@@ -89,10 +89,15 @@ def _worst(view: View) -> None:
         st.info("No noise levels were measured in this run.")
         return
     sigmas = dict(zip(levels["level"].astype(int), levels["sigma"].astype(float), strict=True))
+    middle = list(sigmas)[len(sigmas) // 2]
     level = st.select_slider(
-        "Noise level, sigma", list(sigmas), value=list(sigmas)[len(sigmas) // 2], key="worst_level",
+        "Noise level, sigma", list(sigmas), value=middle, key="worst_level", bind="query-params",
         format_func=lambda one: number(sigmas[one], 3),
     )  # fmt: skip
+    st.caption(
+        "By its number and class each image's squared error. Base: the baseline's answer to the same image and noise, "
+        "where it was kept. Apart: mid-grey where answer and truth agree."
+    )
     places = st.columns(2)
     for index, model in enumerate(view.report.tables.labels):
         with places[index % 2]:

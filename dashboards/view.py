@@ -55,7 +55,7 @@ def choose(root: Path) -> View:
         baseline = st.selectbox("Baseline", names, index=default, key="baseline", bind="query-params")
         st.caption(f"{run.record.status} · {when(run)}")
         if run.record.status == "partial":
-            _live(run)
+            _live(run.folder, run.digest)
     try:
         report: Report = _report(run.digest, str(run.folder), baseline)
     except SigmascopeError as error:
@@ -65,16 +65,14 @@ def choose(root: Path) -> View:
 
 
 @st.fragment(run_every=LIVE_SECONDS)  # type: ignore[untyped-decorator]
-def _live(run: Run) -> None:
-    """While a run is in progress: draw everything anew when a further cell has finished."""
-    seen = st.session_state.setdefault("seen", run.digest)
+def _live(folder: Path, drawn: str) -> None:
+    """While a run is in progress: draw everything anew when its digest is no more the one that was drawn."""
     try:
-        now = Run(run.folder).digest
+        now = Run(folder).digest
     except OSError:  # finished: the partial folder has become a whole one
         now = ""
     st.caption("Unfinished. While it goes on, this page follows it.")
-    if now != seen:
-        st.session_state["seen"] = now
+    if now != drawn:
         st.rerun()
 
 

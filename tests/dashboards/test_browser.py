@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import socket
 import subprocess
 import urllib.request
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -43,11 +44,18 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def served(store: Path) -> Iterator[str]:
-    """The dashboard of the synthetic store on a free port of this machine; gone when the tests are."""
+    """The dashboard of the synthetic store."""
+    with serving(store) as address:
+        yield address
+
+
+@contextmanager
+def serving(root: Path) -> Iterator[str]:
+    """The dashboard of a store on a free port of this machine; gone at the end."""
     with closing(socket.socket()) as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    with subprocess.Popen(command(store, port), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+    with subprocess.Popen(command(root, port), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
             _wait(f"http://127.0.0.1:{port}/_stcore/health", server)
             yield f"http://127.0.0.1:{port}"
@@ -174,6 +182,24 @@ def test_a_deep_link_opens_what_it_names(browser: Any, served: str) -> None:
     page.locator(".ytitle, .y2title", has_text="digits-v").first.wait_for(timeout=PATIENCE_MS)
     assert page.get_by_text("Page not found").count() == 0
     page.close()
+
+
+def test_a_run_in_progress_is_followed_to_its_end(page: Any, tmp_path: Path) -> None:
+    folder = synthetic.write_partial(synthetic.run({"alone": "eps"}), tmp_path)
+    record = json.loads((folder / "run.json").read_text())
+    with serving(tmp_path) as address:
+        page.goto(address)
+        page.get_by_role("link", name="Run", exact=True).click(timeout=PATIENCE_MS)
+        page.locator("b", has_text="2, 1 failed").wait_for(timeout=PATIENCE_MS)
+        record["cells"].append({**record["cells"][0], "key": "further"})
+        (folder / "run.json").write_text(json.dumps(record))
+        page.locator("b", has_text="3, 1 failed").wait_for(timeout=PATIENCE_MS)
+        whole = shutil.copytree(folder, folder.with_name(folder.name.removesuffix(".partial")))
+        (whole / "run.json").write_text(json.dumps({**record, "status": "complete"}))
+        shutil.rmtree(folder)
+        page.locator("b", has_text="complete").wait_for(timeout=PATIENCE_MS)
+        assert page.locator(".stException").count() == 0
+        page.goto("about:blank")  # or it would complain that the server is gone
 
 
 def test_the_report_opens_offline(page: Any, tmp_path: Path) -> None:

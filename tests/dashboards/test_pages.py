@@ -108,6 +108,13 @@ def test_samples_are_sorted_and_found() -> None:
     assert samples.found(ids, classes, "nothing") == []
 
 
+def test_the_worst_denoised_open_by_address(monkeypatch: pytest.MonkeyPatch, store: Path) -> None:
+    app = open_page(monkeypatch, store, "samples", show="Worst denoised, by level")
+    assert not app.exception
+    assert len(app.main.get("plotly_chart")) == 4, "a strip per model"
+    assert not app.sidebar.text_input, "nothing to search among them"
+
+
 def test_samples_sort_by_a_score(monkeypatch: pytest.MonkeyPatch, store: Path) -> None:
     app = open_page(monkeypatch, store, "samples")
     assert app.selectbox(key="sort").options == ["seed", "clipped"]
