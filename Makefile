@@ -5,7 +5,7 @@ ZOO ?= .venv-zoo
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test test-slow lint install zoo train clean
+.PHONY: demo test test-slow lint install zoo train calibrate clean
 
 demo: $(VENV)/.demo-ready
 	$(BIN)/sigmascope demo
@@ -24,6 +24,9 @@ lint: $(VENV)/.dev-ready
 
 train: $(VENV)/.dev-ready   # retrain the bundled digits models: about half an hour on two cores
 	$(BIN)/python -m sigmascope.fixtures.train_digits
+
+calibrate: $(VENV)/.dev-ready   # false alarms and misses of the gates: 500 gates a setting; writes docs/calibration.md
+	$(BIN)/python benchmarks/calibrate.py
 
 install: $(VENV)/.dev-ready
 
