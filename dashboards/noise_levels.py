@@ -7,11 +7,10 @@ from typing import get_args
 
 import streamlit as st
 
-from ..evals.weightings import WEIGHTINGS
 from ..metrics.units import Unit
 from ..reports import tables
 from ..reports.numbers import number
-from ..reports.quantities import Curve, offered, quantities, slices, told
+from ..reports.quantities import LOSSES, Curve, offered, quantities, slices, told
 from .downloads import offer
 from .view import View, plain, show
 
@@ -25,7 +24,7 @@ def page(view: View) -> None:
         curve = _curve(view)
         unit, sigma_data = _unit()
         weighting = st.selectbox(
-            "Training weights", [NONE, *sorted(WEIGHTINGS)], key="weights", bind="query-params",
+            "Training weights", [NONE, *LOSSES], key="weights", bind="query-params",
             help="How much each level counts while a network is trained, by the usual losses. It says what training "
             "looked at, not what a sample is worth.",
         )  # fmt: skip

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ..evals.weightings import Weighting, weighted
 from .diagnosis import RULES, Diagnosis, Rule
 from .tables import Tables
 
@@ -70,9 +69,18 @@ def quantities(tables: Tables, chosen: Iterable[Curve]) -> pd.DataFrame:
     return table.drop(columns=["_curve", "_model"]).reset_index(drop=True)
 
 
-def training_weights(tables: Tables, model: str, weighting: Weighting) -> pd.DataFrame:
-    """One model's levels with what a training loss makes of them: `evals.weightings.weighted`."""
-    return weighted(tables.levels[tables.levels["model"] == model], weighting)
+LOSSES = ("edm", "min_snr", "p2")
+"""Training losses by name, those of `evals.weightings.WEIGHTINGS`: to offer them takes no torch."""
+
+
+def training_weights(tables: Tables, model: str, loss: str) -> pd.DataFrame:
+    """One model's levels with what a training loss makes of them: `evals.weightings.weighted`.
+
+    Raises ConfigError for an unknown loss, DataError where the model has fewer than 2 levels.
+    """
+    from ..evals.weightings import weighted, weighting  # here, for it imports torch
+
+    return weighted(tables.levels[tables.levels["model"] == model], weighting(loss))
 
 
 def told(found: Sequence[Diagnosis]) -> list[Curve]:

@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from ..evals.weightings import weighting as loss_weighting
 from ..metrics.units import Unit
 from . import tables as frames
 from .compare import DEFAULT, Band, Comparison, Incomparable, Settings, compare_all
@@ -100,7 +99,7 @@ class Report:
         asked = None if curve is None else quantities(self.tables, [curve])
         weights = None
         if weighting and self.tables.levels["model"].eq(self.tables.baseline).sum() > 1:
-            weights = training_weights(self.tables, self.tables.baseline, loss_weighting(weighting))
+            weights = training_weights(self.tables, self.tables.baseline, weighting)
         return noise_levels(
             table, self.bands, self.reference, self.colours, unit, theme, asked, weights, weighting.replace("_", " ")
         )

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 from markupsafe import escape
-from sigmascope.evals.weightings import weighted, weighting
+from sigmascope.evals.weightings import WEIGHTINGS, weighted, weighting
 from sigmascope.reports import html, tables
 from sigmascope.reports.figures import pictures, strips, style
 from sigmascope.reports.figures import probes as probes_figure
-from sigmascope.reports.quantities import Curve, against_baseline, offered, quantities, slices
+from sigmascope.reports.quantities import LOSSES, Curve, against_baseline, offered, quantities, slices
 from sigmascope.reports.report import Report, assemble
 
 from . import synthetic
@@ -75,6 +77,15 @@ def test_training_weights_are_those_of_the_baseline(run: synthetic.SyntheticRun,
     drawn = [trace for trace in report.noise_levels(weighting="edm").data if trace.yaxis == "y99"]
     np.testing.assert_array_equal(drawn[0].y, weighted(own, weighting("edm"))["weight"])
     assert not [trace for trace in report.noise_levels().data if trace.yaxis == "y99"]
+
+
+def test_every_registered_loss_is_offered() -> None:
+    assert sorted(LOSSES) == sorted(WEIGHTINGS)
+
+
+def test_a_report_takes_no_torch() -> None:
+    code = "import sys, sigmascope.reports.html, sigmascope.dashboards.main; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0, "it would be seconds slower"
 
 
 def test_slices_are_offered_and_drawn_with_their_ratio(run: synthetic.SyntheticRun, report: Report) -> None:
