@@ -13,7 +13,14 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from .view import View
+from ..reports.numbers import number
+from .view import UNIT_NAMES, View
+
+ADDRESS = {
+    "run", "baseline", "unit", "sigma_data", "probe", "weights", "of", "level", "metric", "setting", "search", "sort",
+    "sort_model", "worst_level", "show", "about", "with", "candidate",
+}  # fmt: skip
+"""Keys of widgets bound to the address. What the browser's own address holds is only known after the next rerun."""
 
 
 def offer(view: View, name: str, figure: go.Figure, table: Callable[[], pd.DataFrame], made_by: str) -> None:
@@ -54,8 +61,21 @@ def python(view: View, made_by: str) -> str:
 
 def link(view: View) -> str:
     """The address of this view, run and baseline named, so that a later run doesn't change what it shows."""
-    chosen = {"run": view.run.id, "baseline": view.report.tables.baseline, **st.query_params.to_dict()}
-    return f"{st.context.url or ''}?{urlencode(chosen)}"
+    chosen = {str(key): _written(view, str(key), value) for key, value in st.session_state.items() if in_address(key)}
+    return f"{st.context.url or ''}?{urlencode({k: v for k, v in chosen.items() if v}, doseq=True)}"
+
+
+def in_address(key: object) -> bool:
+    """Whether a widget's choice stands in the address: those bound to it."""
+    return str(key) in ADDRESS or str(key).startswith("slice_")
+
+
+def _written(view: View, key: str, value: object) -> object:
+    """A choice as its widget shows it, which is how the address has it."""
+    if key in ("level", "worst_level"):
+        levels = view.report.tables.levels
+        return number(float(levels.loc[levels["level"] == value, "sigma"].iloc[0]), 3)
+    return UNIT_NAMES.get(str(value), value) if key == "unit" else value
 
 
 def _parquet(table: pd.DataFrame) -> bytes:

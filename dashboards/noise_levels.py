@@ -12,9 +12,8 @@ from ..reports import tables
 from ..reports.numbers import number
 from ..reports.quantities import LOSSES, Curve, offered, quantities, slices, told
 from .downloads import offer
-from .view import View, plain, show
+from .view import UNIT_NAMES, View, plain, show
 
-NAMES = {"x0": "image x₀", "eps": "noise ε", "v": "v", "flow": "flow velocity", "F": "EDM's F"}
 NONE = "none"
 FIGURE = "noise-levels-figure"
 
@@ -73,7 +72,7 @@ def slice_key(curve: Curve) -> str:
 
 def _unit() -> tuple[Unit, float]:
     units: list[Unit] = list(get_args(Unit))
-    unit = st.selectbox("Error measured in", units, key="unit", bind="query-params", format_func=NAMES.__getitem__)
+    unit = st.selectbox("Error measured in", units, key="unit", bind="query-params", format_func=UNIT_NAMES.__getitem__)
     if unit != "F":
         return unit, 0.5
     return unit, st.number_input("sigma_data", min_value=0.01, value=0.5, key="sigma_data", bind="query-params")

@@ -18,6 +18,7 @@ from ..reports.report import Report, assemble
 from ..reports.tables import cell_title, sample_settings
 
 CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d", "autoScale2d"]}
+UNIT_NAMES = {"x0": "image x₀", "eps": "noise ε", "v": "v", "flow": "flow velocity", "F": "EDM's F"}
 LIVE_SECONDS = 5
 """How often a run in progress is looked at."""
 
@@ -112,7 +113,7 @@ def show(figure: go.Figure, key: str, **options: Any) -> Any:
 def go_to(view: View, path: str, label: str, **chosen: str) -> None:
     """A link to another page of the same run, with its widgets set; nothing where there is no such page."""
     if path in view.pages:
-        keep = {"run": view.run.id, "baseline": view.report.tables.baseline}
+        keep = {"run": view.run.id, "baseline": st.session_state["baseline"]}
         st.page_link(view.pages[path], label=label, query_params={**keep, **chosen})
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 import pytest
 from sigmascope.dashboards import launch, samples
 from sigmascope.dashboards.main import PAGES, runs_folder
 from streamlit.testing.v1 import AppTest
+
+from ..reports import synthetic
 
 APP = Path(launch.__file__).with_name("app.py")
 
@@ -89,6 +92,36 @@ def test_compare_tells_the_worst_first(monkeypatch: pytest.MonkeyPatch, store: P
     assert table["verdict"].iloc[0] == "fail"
     assert table["change"].iloc[0] == "+34%"
     assert app.selectbox(key="candidate").value == "digits-regressed"
+
+
+def test_compare_joins_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for run_id, models in (("first", {"base": "eps"}), ("second", {"base": "eps", "digits-regressed": "eps"})):
+        made = synthetic.run(models, run_id)
+        made.record = made.record.model_copy(update={"created": f"2026-01-0{len(models)}T00:00:00Z"})
+        synthetic.write(made, tmp_path)
+    app = open_page(monkeypatch, tmp_path, "compare", run="first")
+    assert "no second model" in words(app)
+    app.multiselect(key="with").select("second").run()
+    assert not app.exception
+    table = app.dataframe[0].value
+    assert set(table["model"]) == {"base @ second", "digits-regressed"}
+    assert table["against"].unique().tolist() == ["base @ first"]
+    assert any("find(name) for name in ['first', 'second']" in code.value for code in app.code)
+    assert any("run=first" in code.value and "with=second" in code.value for code in app.code), "its link keeps both"
+    again = open_page(monkeypatch, tmp_path, "compare", run="first", **{"with": "second"})
+    assert again.multiselect(key="with").value == ["second"]
+
+
+def test_a_link_reopens_the_view(monkeypatch: pytest.MonkeyPatch, store: Path) -> None:
+    app = open_page(monkeypatch, store, "noise-levels", baseline="digits-v")
+    app.selectbox(key="level").select("40.0").run()
+    app.selectbox(key="unit").select("eps").run()
+    link = next(code.value for code in app.code if code.value.startswith("?") or "://" in code.value)
+    asked = dict(parse_qsl(link.partition("?")[2]))
+    again = open_page(monkeypatch, store, "noise-levels", **asked)
+    assert not again.exception
+    keys = ("run", "baseline", "unit", "probe", "of", "level")
+    assert [again.selectbox(key=key).value for key in keys] == [app.selectbox(key=key).value for key in keys]
 
 
 def test_the_probe_of_the_worst_finding_is_shown_first(monkeypatch: pytest.MonkeyPatch, store: Path) -> None:
