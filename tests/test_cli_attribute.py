@@ -117,7 +117,7 @@ def test_fields_of_one_player_make_another(invoke: Invoke) -> None:
         (["--sampler", "diffusers:DDIMScheduler"], "brings its own noise levels"),
         (["-m", "drifting"], "did you mean 'drift'"),
         (["--seeds", "0-0"], "at least 2"),
-        (["-o", "a.pdf"], "ending in .html, .md or .json"),
+        (["-o", "a.pdf"], "ending in .html, .md, .json"),
         (["--grid", "even"], "unknown grid"),
     ],
 )

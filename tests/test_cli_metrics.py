@@ -15,7 +15,7 @@ import pytest
 import torch
 import typer
 from PIL import Image
-from sigmascope import cli
+from sigmascope import cli, terminal
 from sigmascope.cli_metrics import register
 from sigmascope.metrics.protocols import PROTOCOLS
 from sigmascope.metrics.reference import read_statistics
@@ -34,6 +34,7 @@ Invoke = Callable[..., Result]
 def invoke(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Invoke:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(terminal.out, "_width", 200)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.delenv("SIGMASCOPE_WEIGHTS", raising=False)
     alone = typer.Typer()

@@ -116,6 +116,8 @@ def _ratio(figure: go.Figure, rows: pd.DataFrame, colour: str) -> None:
 
 def _floor(figure: go.Figure, table: pd.DataFrame, theme: style.Theme) -> None:
     """What a few lines of algebra reach on these images: the same for all models, so drawn once."""
+    if "floor" not in table:
+        return
     known = table.dropna(subset=["floor"]).drop_duplicates("sigma").sort_values("sigma")
     if known.empty:
         return

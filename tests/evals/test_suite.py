@@ -48,7 +48,6 @@ def test_defaults(tmp_path: Path) -> None:
         ("steps = [4]", 'steps = [4]\nseeds = "5"', "metrics need at least two samples, got '5'"),
         ("steps = [4]", 'steps = [4]\nseeds = "9-3"', r"seeds: expected FIRST-LAST"),
         ("steps = [4]", 'steps = [4]\nmetrics = ["fidd"]', "unknown metric 'fidd'.*frechet_distance"),
-        ("steps = [4]", 'steps = [4]\nmetrics = ["clip_score"]', "a suite samples without prompts; save the images"),
         ("steps = [4]", 'steps = [4]\ngrids = ["karas"]', "did you mean 'karras'"),
         ("steps = [4]", 'steps = [4]\nfeatures = "klip"', "unknown feature network 'klip'"),
         ('"euler"', '"eulr"', r"sampling.samplers.0: unknown sampler 'eulr' \(did you mean 'euler'\?\)"),

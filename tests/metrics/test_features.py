@@ -55,6 +55,7 @@ def test_fingerprint_names_weights_protocol_and_greyscale() -> None:
     assert network(repeat_grey=True).protocol == "sums, float32, greyscale repeated to 3 channels"
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")  # torch's own, where its compiler is first imported
 def test_precision_is_part_of_the_protocol() -> None:
     made = {
         precision: FeatureNetwork(Sums(), "sums", 3, "sums", "ab", FeatureOptions(precision=precision))
