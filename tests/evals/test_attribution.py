@@ -421,7 +421,13 @@ def digits_attribution(
     )
 
 
-@pytest.mark.parametrize("edges", [None, (0.3116, 1.1731)], ids=["default bands", "the mistake's own band"])
+@pytest.mark.parametrize(
+    "edges",
+    [
+        pytest.param(None, marks=pytest.mark.slow, id="default bands"),
+        pytest.param((0.3116, 1.1731), id="the mistake's own band"),
+    ],
+)
 def test_samples_of_the_regressed_digits_move_in_the_planted_band_alone(edges: tuple[float, float] | None) -> None:
     """Planted at sigma 0.3116 to 1.1731; the model is its parent elsewhere, so that few seeds will do."""
     bands = digits_attribution(["drift"], 12, 4, edges, micro_batch=4).tables["bands"]

@@ -117,7 +117,10 @@ def integrated(name: str, steps: int, independent: bool = False) -> Tensor:
     return state.x
 
 
-@pytest.mark.parametrize("name", ["ddpm", "ddim(eta=0.5)", "dpmpp_2m_sde", "dpmpp_3m_sde", "dpmpp_sde", CHURN])
+_SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("ddpm", "dpmpp_3m_sde", "dpmpp_sde", CHURN)]
+
+
+@pytest.mark.parametrize("name", ["ddim(eta=0.5)", "dpmpp_2m_sde", *_SLOW])
 def test_stochastic_solvers_converge_sample_by_sample(name: str) -> None:
     """Additive noise: strong order 1. Root mean square distances of N to 2N steps halve, each time N doubles.
 
