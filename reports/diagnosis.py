@@ -73,7 +73,7 @@ RULES: tuple[Rule, ...] = (
         cause="trained at other noise levels or inputs than it is asked about, a wrong input or output scale, a loss "
         "weight that starves these levels",
         source="E <eps, eps_hat> = E |eps_hat|^2 for a conditional mean",
-        least=0.015,
+        least=0.0175,
         share=_of("gain"),
     ),
     Rule(
