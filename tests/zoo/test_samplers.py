@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import diffusers
 import k_diffusion.sampling
 import pytest
 import torch
 from sigmascope.evals.denoiser import Denoiser, wrap
+from sigmascope.evals.loading import presets
 from sigmascope.evals.loading.diffusers import read_convention
 from sigmascope.evals.noise import Noise
 from sigmascope.evals.samplers import sample, solver
+from sigmascope.evals.samplers.solver import StepNoise
 from sigmascope.evals.schedules import Schedule
 from torch import Tensor
 
@@ -119,3 +123,31 @@ def _declared(config: dict[str, object]) -> Denoiser:
     assert isinstance(convention.path, (Schedule, str))
     traits = Traits(scheduler=config)
     return wrap(network, event_shape=(3, 4, 4), preset=convention, micro_batch=4, traits=traits)
+
+
+@pytest.mark.parametrize("ours", ["ddim", "ddpm"])
+def test_guided_diffusion(ours: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its DDIM and its ancestral loop with the posterior's variance, 1,000 linear steps respaced to 12.
+
+    Theirs starts at x_T = noise; ours at sigma_t noise, so that is what it is given. Its ancestral loop draws by
+    randn_like: it is handed our path's increments.
+    """
+    from guided_diffusion.script_util import create_gaussian_diffusion
+
+    diffusion = create_gaussian_diffusion(timestep_respacing="12", sigma_small=True)
+    denoiser = wrap(network, preset=presets.guided_diffusion(diffusion), event_shape=(3, 4, 4), micro_batch=4)
+    levels = denoiser.level(time=torch.arange(12.0).flip(0))
+    sigmas = torch.cat((levels.sigma, torch.zeros(1, dtype=torch.float64)))
+    found = sample(denoiser, solver(ours), IDS, Noise(0), steps=12, grid=lambda schedule, steps: sigmas).images
+
+    start = Noise(0).normal(IDS, "initial", 0, (3, 4, 4)) * float(levels.sigma_t[0])
+    drawn = [
+        StepNoise(Noise(0), IDS, index, (3, 4, 4), torch.float32).between(float(s), float(t))
+        for index, (s, t) in enumerate(pairwise(sigmas[:-1]))
+    ]
+    queue = iter([*drawn, torch.zeros(3, 3, 4, 4)])  # the last is multiplied by 0
+    loop = diffusion.ddim_sample_loop if ours == "ddim" else diffusion.p_sample_loop
+    if ours == "ddpm":
+        monkeypatch.setattr(torch, "randn_like", lambda like: next(queue))
+    expected = loop(network, (3, 3, 4, 4), noise=start, clip_denoised=False, device="cpu")
+    assert (found - expected).abs().max() < TOLERANCE * expected.abs().max()
