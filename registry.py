@@ -6,7 +6,7 @@ import ast
 import difflib
 import inspect
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from .errors import ConfigError
@@ -34,8 +34,7 @@ class Registry(Generic[T]):
 
     def __getitem__(self, name: str) -> T:
         if name not in self._entries:
-            near = difflib.get_close_matches(name, self._entries, n=1)
-            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            hint = suggestion(name, self._entries)
             raise ConfigError(f"unknown {self.kind} {name!r}{hint}; expected one of: {', '.join(sorted(self))}")
         return self._entries[name]
 
@@ -44,6 +43,12 @@ class Registry(Generic[T]):
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)
+
+
+def suggestion(name: str, choices: Iterable[str]) -> str:
+    """ " (did you mean 'heun'?)", to stand behind an unknown name; empty where no choice is near."""
+    near = difflib.get_close_matches(name, list(choices), n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 def made(factories: Registry[Callable[..., T]], text: str) -> T:

@@ -11,7 +11,6 @@ sigma_network = u sigma; latents and points, which have no range, keep their own
 from __future__ import annotations
 
 import contextlib
-import difflib
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -21,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ConfigError, ModelError, SigmascopeError
+from ..registry import suggestion
 from .calling import Cond, Network, calling, modules_of, only_tensor, picking
 from .companions import Autoencoder, TextEncoder, as_autoencoder, as_text_encoder
 from .declaration import FIELDS, Declaration, Resolved, resolve
@@ -285,9 +285,7 @@ def wrap(
         tensor([[0.5000, 0.5000]])
     """
     for name in unknown:
-        near = difflib.get_close_matches(name, FIELDS, n=1)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
-        raise ConfigError(f"wrap: unknown field {name!r}{hint}; fields are {', '.join(FIELDS)}")
+        raise ConfigError(f"wrap: unknown field {name!r}{suggestion(name, FIELDS)}; fields are {', '.join(FIELDS)}")
     declared = Declaration(
         path, output, event_shape, time, call, pick, data_range, off_grid, time_shape, batch, grad, dtype, classes,
         autoencoder, text,

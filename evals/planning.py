@@ -291,16 +291,8 @@ def _probes(suite: Suite, subject: Subject) -> list[Probe]:
         one.check(subject)
     sets = dict.fromkeys(name for text in suite.probes.use for name in SETS.get(text, ()))
     named = {one.name for one in chosen}
-    chosen += [one for one in map(probe, sets) if one.name not in named and _applies(one, subject)]
+    chosen += [one for one in map(probe, sets) if one.name not in named and one.applies(subject)]
     return chosen
-
-
-def _applies(one: Probe, subject: Subject) -> bool:
-    try:
-        one.check(subject)
-    except (ConfigError, DataError):
-        return False
-    return True
 
 
 def grid_named(name: str) -> Grid | None:

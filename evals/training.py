@@ -180,15 +180,7 @@ def _chosen(names: Sequence[str] | None, subject: Subject) -> list[Probe]:
         for one in chosen:
             one.check(subject)
         return chosen
-    return [one for one in map(probe_named, SETS["default"]) if one.evaluations == 0 and _applies(one, subject)]
-
-
-def _applies(one: Probe, subject: Subject) -> bool:
-    try:
-        one.check(subject)
-    except (ConfigError, DataError):
-        return False
-    return True
+    return [one for one in map(probe_named, SETS["default"]) if one.evaluations == 0 and one.applies(subject)]
 
 
 def _roots(denoiser: Denoiser | nn.Module) -> list[nn.Module]:

@@ -14,12 +14,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from ...errors import ConfigError
-from ...metrics.intervals import Floats
-from .probe import PROBES, Evaluations, Probe, Quantity, Subject, mean_square
-
-
-def _removed(clipped: Floats, error: Floats) -> Floats:
-    return 1.0 - clipped / error
+from .probe import PROBES, Evaluations, Probe, Quantity, Subject, mean_square, removed
 
 
 @PROBES.register("hull")
@@ -27,7 +22,7 @@ class Hull(Probe):
     name = "hull"
     quantities = (
         Quantity("outside", ("outside",), optimal=0.0),
-        Quantity("excess", ("clipped", "error"), _removed, optimal=0.0),
+        Quantity("excess", ("clipped", "error"), removed, optimal=0.0),
     )
 
     def check(self, subject: Subject) -> None:

@@ -16,7 +16,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from ...errors import ConfigError
+from ...errors import ConfigError, DataError
 from ...metrics.intervals import Floats
 from ...registry import Registry, made
 from ..data import DataSet
@@ -132,6 +132,11 @@ def ratio(numerator: Floats, denominator: Floats) -> Floats:
     return numerator / denominator
 
 
+def removed(less: Floats, whole: Floats) -> Floats:
+    """A quantity's statistic: the share of one mean that another is smaller by."""
+    return 1.0 - less / whole
+
+
 @dataclass(frozen=True)
 class Quantity:
     """One number per level: `statistic` of the means of `columns` over images and draws."""
@@ -160,6 +165,14 @@ class Probe(ABC):
 
     def check(self, subject: Subject) -> None:  # noqa: B027
         """Raises ConfigError or DataError where this subject can't be probed: before anything expensive."""
+
+    def applies(self, subject: Subject) -> bool:
+        """Whether `check` has nothing against this subject."""
+        try:
+            self.check(subject)
+        except (ConfigError, DataError):
+            return False
+        return True
 
     @abstractmethod
     def observe(self, seen: Evaluations, subject: Subject) -> dict[str, Tensor]:

@@ -20,22 +20,17 @@ import torch
 from torch import Tensor
 
 from ...errors import ConfigError
-from ...metrics.intervals import Floats
-from ..probes.probe import Quantity, mean_square
+from ..probes.probe import Quantity, mean_square, removed
 from .course import deterministic, first, refined
 from .probe import TRAJECTORY_PROBES, Observed, TrajectoryProbe
 from .reference import evaluations, flow
 from .walk import Course, Walk, descend
 
 
-def _removed(refined: Floats, base: Floats) -> Floats:
-    return 1.0 - refined / base
-
-
 @TRAJECTORY_PROBES.register("refinement")
 class Refinement(TrajectoryProbe):
     name = "refinement"
-    quantities = (Quantity("gain", ("refined", "base"), _removed),)
+    quantities = (Quantity("gain", ("refined", "base"), removed),)
 
     def __init__(self, groups: int = 6) -> None:
         if groups < 1:

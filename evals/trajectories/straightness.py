@@ -18,14 +18,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ...metrics.intervals import Floats
-from ..probes.probe import Quantity, mean_square
+from ..probes.probe import Quantity, mean_square, ratio
 from .probe import TRAJECTORY_PROBES, Observed, TrajectoryProbe
 from .walk import Walk
-
-
-def _ratio(chord: Floats, arc: Floats) -> Floats:
-    return chord / arc
 
 
 @TRAJECTORY_PROBES.register("straightness")
@@ -35,7 +30,7 @@ class Straightness(TrajectoryProbe):
         Quantity("deviation", ("deviation",), optimal=0.0),
         Quantity("angle", ("angle",), optimal=0.0),
         Quantity("straightness", ("straightness",), optimal=0.0),
-        Quantity("chord_to_arc", ("chord", "arc"), _ratio, optimal=1.0),
+        Quantity("chord_to_arc", ("chord", "arc"), ratio, optimal=1.0),
     )
 
     def observe(self, walk: Walk) -> Observed:
