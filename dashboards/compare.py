@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pandas as pd
 import streamlit as st
 
 from ..errors import SigmascopeError
 from ..evals.store import Run
-from ..reports.numbers import percent, sigma_range
 from ..reports.report import Report, assemble
+from ..reports.summary import summary
 from .downloads import offer
 from .view import View, choose_setting, findings, plain, show
 
@@ -30,49 +29,12 @@ def page(view: View) -> None:
     if not (report.comparisons or report.refused):
         st.info(plain(f"There is no second model to compare {report.tables.baseline} with. Choose a run beside it."))
         return
-    st.dataframe(verdicts(report), hide_index=True)
+    st.dataframe(summary(report), hide_index=True)
     with st.expander("Every difference in words"):
         findings(report, len(report.findings))
     candidates = [one.candidate for one in report.comparisons]
     if candidates:
         _pair(view, candidates)
-
-
-def verdicts(report: Report) -> pd.DataFrame:
-    """A row per candidate, worst first: levels that are worse, the worst band and its interval, metrics that differ."""
-    rows = [
-        {
-            "model": one.candidate, "against": one.baseline, "verdict": _verdict(one.levels),
-            "levels worse": int((one.levels["change"] == "worse").sum()),
-            "better": int((one.levels["change"] == "better").sum()),
-            "unclear": int((one.levels["verdict"] == "inconclusive").sum()),
-            "worst band, sigma": sigma_range(band.sigma_low, band.sigma_high) if band else "",
-            "change": percent(band.ratio) if band else "",
-            "95% interval": f"{percent(band.low)} to {percent(band.high)}" if band else "",
-            "metrics worse": _surely(one.metrics, 1.0), "metrics better": _surely(one.metrics, -1.0),
-        }
-        for one in sorted(report.comparisons, key=lambda one: -max((band.ratio for band in one.bands), default=1.0))
-        for band in [next((band for band in one.bands if band.ratio > 1), None)]
-    ]  # fmt: skip
-    rows += [
-        {"model": one.candidate, "against": one.baseline, "verdict": f"incomparable: {one.reason}"}
-        for one in report.refused
-    ]
-    return pd.DataFrame(rows)
-
-
-def _surely(metrics: pd.DataFrame, sign: float) -> int:
-    """Sampler settings x metrics whose difference is surely a loss (sign 1) or a gain (-1)."""
-    loss = sign * metrics["difference"] * metrics["better"].map({"lower": 1.0, "higher": -1.0})
-    return int((((metrics["low"] > 0) | (metrics["high"] < 0)) & (loss > 0)).sum())
-
-
-def _verdict(levels: pd.DataFrame) -> str:
-    """Of the denoising error at all levels: fail where one is surely worse, pass where all are shown not to be."""
-    if levels.empty:
-        return "not measured"
-    kinds = set(levels["verdict"])
-    return "fail" if "fail" in kinds else "pass" if kinds == {"pass"} else "inconclusive"
 
 
 def _pair(view: View, candidates: list[str]) -> None:
