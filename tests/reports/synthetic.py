@@ -219,7 +219,7 @@ class SyntheticRun:
         return dict(zip(kept["sample"], digits(kept["label"].to_numpy(), steps), strict=True))
 
     def worst(self, model: str) -> dict[int, np.ndarray]:
-        rows = self.tables["worst"]
+        rows = self.table("worst")
         shown = _pictures(rows[rows["model"] == model])
         return dict(enumerate(shown))
 
