@@ -14,9 +14,10 @@ from .noise import Noise
 from .planning import Cell, Plan, class_labels, course, filmable, grid_named, sample_ids
 from .probes import curves, denoising_error, measure, measure_until
 from .probes.worst import Worst
-from .records import SETTING
+from .records import ADDED, SETTING, TABLES
 from .samplers import sample, solver
 from .scoring import to_uint8
+from .store import sheet_holds
 from .trajectories import Course, film, trace, trajectory_probe, walk
 
 Progress = Callable[[int], None]
@@ -77,12 +78,25 @@ def _sample(plan: Plan, cell: Cell, progress: Progress) -> Work:
             "tile": [index if index < kept else -1 for index in range(len(ids))],
         }
     )
-    tables = {"samples": rows}
     thumbnails = images[:kept].permute(0, 2, 3, 1).contiguous().numpy() if kept else None
+    beside = pd.DataFrame()
+    if thumbnails is not None and plan.training is not None:
+        room = sheet_holds(*thumbnails.shape[1:3]) - kept
+        beside, neighbours = plan.training.beside(images[:kept].cpu(), kept, room)
+        thumbnails = np.concatenate((thumbnails, neighbours))
+    tables = {"samples": pd.concat([rows, _not_scored(rows, beside)], axis=1)}
     if plan.scorer is not None:
         scores = pd.DataFrame([vars(score) for score in plan.scorer.scores(images, _prompts(plan, cell, labels))])
         tables["metrics"] = scores.assign(**_setting(cell), evaluations=samples.evaluations)
     return tables, thumbnails
+
+
+def _not_scored(rows: pd.DataFrame, beside: pd.DataFrame) -> pd.DataFrame:
+    """Of neighbours: `beside` for the first samples, and for the others that there are none."""
+    columns = {name: np.full(len(rows), ADDED[name]) for name in TABLES["samples"] if name not in rows}
+    for name in beside:
+        columns[str(name)][: len(beside)] = beside[name]
+    return pd.DataFrame(columns)
 
 
 def _prompts(plan: Plan, cell: Cell, labels: Tensor | None) -> list[str] | None:

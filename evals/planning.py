@@ -25,6 +25,7 @@ from .denoiser import Cond, Denoiser
 from .identity import identity
 from .levels import log_snr_levels
 from .models import load_model
+from .neighbours import Training
 from .noise import Noise
 from .probes import SETS, Probe, Subject, cost, probe
 from .records import Kind
@@ -75,6 +76,8 @@ class Plan:
     """Beyond the denoising error, by model: a set leaves out those that a model or its data have no use for."""
     subjects: dict[str, Subject]
     """What the probes ask, by model, with the data as it sees them; empty where nothing is probed."""
+    training: Training | None = None
+    """Where each kept sample's nearest training image is looked for; None without training images."""
     batch_size: int = 1024
 
     @property
@@ -148,10 +151,12 @@ def prepare(
     cells = _cells(suite, denoisers, data, train, sigmas, probes, subjects, fingerprint, environment, limit)
     for denoiser in denoisers.values():
         denoiser.evaluations = 0
+    training = Training(train, data) if train and sampling and sampling.thumbnails and data.images.ndim == 4 else None
     run_id = f"{suite.name}-{_hash([cell.key for cell in cells] + [suite.name, suite.baseline_name])[:8]}"
     return Plan(
-        suite, run_id, data, denoisers, sigmas, cells, fingerprint, environment, scorer, probes, subjects, batch_size
-    )
+        suite, run_id, data, denoisers, sigmas, cells, fingerprint, environment, scorer, probes, subjects, training,
+        batch_size,
+    )  # fmt: skip
 
 
 def course(denoiser: Denoiser, sampler: str, steps: int, grid: str, seed: int, data: DataSet) -> Course:
@@ -183,13 +188,14 @@ def _cells(
     limit: int | None,
 ) -> list[Cell]:
     stack = {name: environment[name] for name in ("torch", "diffusers", "sigmascope", "device", "device_name")}
+    trained_on = train.digest if train else ""
     cells = []
     for name, denoiser in denoisers.items():
         common = [name, identity(denoiser), fingerprint, stack, suite.micro_batch]
         if suite.probes is not None:
             also = f" and {len(probes[name])} more probes" if probes[name] else ""
             title = f"{name} · denoising error{also} at {len(sigmas)} levels"
-            settings = [common, title, suite.probes.use, suite.probes.worst, train.digest if train else ""]
+            settings = [common, title, suite.probes.use, suite.probes.worst, trained_on]
             count = cost(probes[name], len(sigmas), suite.probes.draws, len(data.images))
             target = suite.probes.target
             if target is not None:
@@ -200,12 +206,18 @@ def _cells(
             cells.append(Cell("probe", name, title, _hash(settings)[:16], count))
         if suite.sampling is None:
             continue
-        cells += _sampling_cells(suite, name, denoiser, subjects, [common], limit)
+        cells += _sampling_cells(suite, name, denoiser, subjects, [common], trained_on, limit)
     return cells
 
 
 def _sampling_cells(
-    suite: Suite, name: str, own: Denoiser, subjects: dict[str, Subject], common: list[Any], limit: int | None
+    suite: Suite,
+    name: str,
+    own: Denoiser,
+    subjects: dict[str, Subject],
+    common: list[Any],
+    trained_on: str,
+    limit: int | None,
 ) -> list[Cell]:
     """Every sampler x steps x grid x guidance of one model, each followed by a look at its steps if there is one."""
     sampling = suite.sampling
@@ -224,7 +236,8 @@ def _sampling_cells(
             setting = (sampler, steps, grid, guidance.name if guidance else "")
             # a setting without guidance keeps the key it had before there was such an axis
             what = [*common, sampler, steps, grid, *([guidance.name] if guidance else [])]
-            key = _hash([*what, sampling.metrics, sampling.thumbnails])[:16]
+            beside = [trained_on] if trained_on and sampling.thumbnails else []
+            key = _hash([*what, sampling.metrics, sampling.thumbnails, *beside])[:16]
             cells.append(Cell("sample", name, title, key, per_sample * samples, *setting))
             shot = min(samples, sampling.film) if filmable(denoiser, solver(sampler)) else 0
             _check_film(title, shot, steps, denoiser)

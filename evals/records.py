@@ -5,6 +5,7 @@ Readers accept every schema version ever released and refuse a newer one by name
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -27,6 +28,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     ),
     "samples": (
         "model", "sampler", "steps", "grid", "guidance", "sample", "label", "evaluations", "clipped", "tile",
+        "nearest", "nearest_distance", "nearest_ratio", "nearest_heldout", "nearest_tile",
     ),
     "steps": (
         "model", "sampler", "steps", "grid", "guidance", "probe", "quantity", "slice", "index", "sigma", "sigma_next",
@@ -49,7 +51,11 @@ TABLES: dict[str, tuple[str, ...]] = {
   what a perfect denoiser gives (NaN where that depends on the data); `slice` is the part of the images it looks at
 - worst: the images with the largest errors at a level, rank 0 the worst; `tile` is the first of its four in the cell's
   sheet: noisy input, prediction, truth, error
-- samples: one generated sample; `clipped` is its share of values out of range, `tile` its place in the sheet
+- samples: one generated sample; `clipped` is its share of values out of range, `tile` its place in the sheet. Where it
+  is kept and the suite names training images, `nearest` is the number of the nearest one, `nearest_tile` the place of
+  that one's picture; in pixels, `nearest_distance` is the root mean square difference, 1 being from black to white,
+  `nearest_ratio` that over the mean distance of the 50 nearest, and `nearest_heldout` the share of held-out images with
+  a smaller ratio. Else they are -1 and NaN
 - steps: one quantity of one trajectory probe over one interval of a sampler's grid, from `sigma` to `sigma_next`, or
   over the whole walk (index -1, no sigmas); otherwise as in `curves`, with intervals over samples
 - metrics: one number about the samples of one setting
@@ -61,7 +67,14 @@ the suite's: "2", or "2 at 0.3-5".
 
 SETTING = ("model", "sampler", "steps", "grid", "guidance")
 
-ADDED: dict[str, str] = {"guidance": ""}
+ADDED: dict[str, str | float | int] = {
+    "guidance": "",
+    "nearest": -1,
+    "nearest_distance": math.nan,
+    "nearest_ratio": math.nan,
+    "nearest_heldout": math.nan,
+    "nearest_tile": -1,
+}
 """Columns that runs of earlier versions lack, and what stands there."""
 
 PICTURES = ("noisy", "prediction", "truth", "difference")
@@ -114,6 +127,17 @@ class CellRecord(_Record):
     """Why the cell has no result; None when it has."""
 
 
+class PendingCell(_Record):
+    """A cell that is still to be done; fields as in CellRecord."""
+
+    key: str
+    kind: Kind
+    title: str
+    model: str
+    evaluations: int
+    """Network evaluations it will take, at most."""
+
+
 class RunRecord(_Record):
     schema_version: int = SCHEMA_VERSION
     id: str
@@ -132,3 +156,6 @@ class RunRecord(_Record):
     environment: dict[str, str]
     """What may differ, and is told when it does: versions, device, threads."""
     cells: list[CellRecord]
+    """Those done, and those that failed."""
+    pending: list[PendingCell] = []
+    """Those a run in progress, or an interrupted one, has still to do, in order."""

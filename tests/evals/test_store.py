@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 from sigmascope.errors import ConfigError, StoreError
 from sigmascope.evals.records import SCHEMA_VERSION, TABLES, RunRecord
-from sigmascope.evals.store import Run, Store, _tiles, save_sheet
+from sigmascope.evals.sheets import save_sheet, tiles
+from sigmascope.evals.store import Run, Store
 
 
 def put(root: Path, run_id: str, created: str = "2026-01-01T00:00:00+00:00", **fields: object) -> None:
@@ -69,9 +70,9 @@ def test_a_newer_schema_is_refused_by_name_and_a_broken_file_is_no_traceback(tmp
         Run(tmp_path / "broken").record
     (tmp_path / "new" / "levels.parquet").write_bytes(b"PAR1 no")
     put(tmp_path, "torn")
-    readable, problems = Store(tmp_path).scan()
-    assert [run.id for run in readable] == ["torn"]
-    assert len(problems) == 2
+    store = Store(tmp_path)
+    assert [run.id for run in store.runs()] == ["torn"]
+    assert len(store.index().problems) == 2
     (tmp_path / "torn" / "levels.parquet").write_bytes(b"PAR1 no")
     with pytest.raises(StoreError, match="expected a Parquet table"):
         Run(tmp_path / "torn").table("levels")
@@ -79,10 +80,10 @@ def test_a_newer_schema_is_refused_by_name_and_a_broken_file_is_no_traceback(tmp
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_contact_sheet_gives_back_every_pixel(tmp_path: Path, channels: int) -> None:
-    tiles = np.random.default_rng(0).integers(0, 256, (37, 5, 6, channels), dtype=np.uint8)
-    save_sheet(tiles, tmp_path / "sheet.webp")
-    back = np.stack(list(_tiles(tmp_path / "sheet.webp", (5, 6), pd.Series(range(37)))))
-    np.testing.assert_array_equal(back, np.broadcast_to(tiles, back.shape))
+    pixels = np.random.default_rng(0).integers(0, 256, (37, 5, 6, channels), dtype=np.uint8)
+    save_sheet(pixels, tmp_path / "sheet.webp")
+    back = np.stack(list(tiles(tmp_path / "sheet.webp", (5, 6), range(37))))
+    np.testing.assert_array_equal(back, np.broadcast_to(pixels, back.shape))
 
 
 def test_a_run_of_every_released_schema_is_read() -> None:
@@ -95,7 +96,7 @@ def test_a_run_of_every_released_schema_is_read() -> None:
     assert {name: run.table(name).shape for name in TABLES} == {
         "levels": (8, 10),
         "evaluations": (48, 7),
-        "samples": (24, 10),
+        "samples": (24, 15),
         "metrics": (0, 13),
         "curves": (0, 13),
         "steps": (0, 18),
@@ -107,8 +108,8 @@ def test_a_run_of_every_released_schema_is_read() -> None:
 
 def test_large_thumbnails_are_reduced_to_what_a_sheet_can_hold(tmp_path: Path) -> None:
     """Tiles of a constant are the same constant after averaging, wherever they lie in the sheet."""
-    tiles = np.broadcast_to(np.arange(40, dtype=np.uint8)[:, None, None, None], (40, 600, 520, 3))
-    save_sheet(tiles, tmp_path / "sheet.webp")
-    back = list(_tiles(tmp_path / "sheet.webp", (600, 520), pd.Series(range(40))))
+    pixels = np.broadcast_to(np.arange(40, dtype=np.uint8)[:, None, None, None], (40, 600, 520, 3))
+    save_sheet(pixels, tmp_path / "sheet.webp")
+    back = list(tiles(tmp_path / "sheet.webp", (600, 520), range(40)))
     assert {tile.shape for tile in back} == {(200, 174, 3)}
     assert [int(tile.max()) for tile in back] == [int(tile.min()) for tile in back] == list(range(40))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from sigmascope.evals.records import TABLES, CellRecord, ModelRecord, RunRecord
+from sigmascope.evals.records import ADDED, TABLES, CellRecord, ModelRecord, RunRecord
 from sigmascope.evals.store import CellResult, Writer
 
 MODELS = {"digits-eps": "eps", "digits-v": "v", "digits-flow": "flow", "digits-regressed": "eps"}
@@ -144,13 +144,17 @@ def metrics(models: dict[str, str] = MODELS, seed: int = 1) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+NO_NEIGHBOURS = {name: ADDED[name] for name in TABLES["samples"] if name.startswith("nearest")}
+
+
 def samples(frame: pd.DataFrame, kept: int = 12) -> pd.DataFrame:
     cells = frame.drop_duplicates(["model", "sampler", "steps", "grid"])
     columns = ["model", "sampler", "steps", "grid", "guidance"]
     return pd.concat(
         [
             cells[[*columns, "evaluations"]].assign(
-                sample=index, label=index % 10, clipped=(7 * index % kept) / 100, tile=index if index < kept else -1
+                sample=index, label=index % 10, clipped=(7 * index % kept) / 100, tile=index if index < kept else -1,
+                **NO_NEIGHBOURS,
             )
             for index in range(kept)
         ],
