@@ -26,6 +26,7 @@ from .cli_baseline import baseline as baselines
 from .cli_diagnose import diagnose
 from .cli_history import history
 from .cli_inspect import inspect
+from .cli_kept import KeepOption, told_kept
 from .cli_models import TrustPickle
 from .cli_plan import plan as planned
 from .cli_schema import schema
@@ -177,12 +178,14 @@ def gate(
     limit: LimitOption = None,
     device: Device = "cpu",
     trust_pickle: TrustPickle = False,
+    keep: KeepOption = True,
 ) -> None:
     """Judge a candidate by a policy. Exit code 0 pass, 1 regression, 4 inconclusive, 5 incomparable."""
     from .evals.store import Store
     from .reports.baseline import gate_pair
     from .reports.files import check_outputs, write_report
     from .reports.github import check_job
+    from .reports.kept import Question, keep_gate
     from .reports.policy import read_policy
 
     check_outputs(output or [], judged=True)
@@ -191,13 +194,17 @@ def gate(
     asked = Asked(data, limit, budget, device, trust_pickle)
     flags = [f"--baseline {shlex.quote(baseline)}", f"--policy {shlex.quote(str(policy))}"]
     command = " ".join(["sigmascope gate", shlex.quote(candidate), *flags, f"--runs {shlex.quote(str(runs_folder))}"])
+    rules = read_policy(policy)
     if sequential:
         command = command.replace("gate", "gate --sequential", 1)
-        decision = decide_sequentially(candidate, baseline, read_policy(policy), runs_folder, asked, output or [])
+        decision = decide_sequentially(candidate, baseline, rules, runs_folder, asked, output or [])
         _tell(decision, command, github)
     else:
         asked.refuse_unless_sequential()
-        decision = _judge(gate_pair(Store(runs_folder), baseline, candidate), read_policy(policy), command, github)
+        decision = _judge(gate_pair(Store(runs_folder), baseline, candidate), rules, command, github)
+    if keep:
+        question = Question(baseline, candidate, str(policy), rules)
+        told_kept(lambda: keep_gate(runs_folder, decision, question, command))
     write_report(output or [], decision.report, decision.verdict, command)
     raise typer.Exit(decision.verdict.exit_code)
 
@@ -361,18 +368,18 @@ def _listing(what: Listing, folder: Path) -> list[dict[str, Any]]:
     if what is Listing.runs:
         from .evals.store import Store
 
-        runs, problems = Store(folder).scan()
-        for problem in problems:
+        index = Store(folder).index()
+        for problem in index.problems:
             err.print(f"unreadable: {problem}", markup=False, soft_wrap=True)
         return [
             {
-                "id": run.id,
-                "status": run.record.status,
-                "created": run.record.created,
-                "models": ", ".join(model.name for model in run.record.models),
-                "cells": len(run.record.cells),
+                "id": run["id"],
+                "status": run["status"],
+                "created": run["created"],
+                "models": ", ".join(run["models"]),
+                "cells": run["cells"],
             }
-            for run in runs
+            for run in index.runs.to_dict("records")
         ]
     from .evals.loading import known_loaders
     from .evals.probes import PROBES

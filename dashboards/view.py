@@ -45,7 +45,8 @@ class View:
 
 def choose(root: Path) -> View:
     """Draw the sidebar and read what is chosen. An empty folder or an unreadable run ends the script, told."""
-    runs, problems = Store(root).scan()
+    store = Store(root)
+    runs, problems = store.runs(), store.index().problems
     if not runs:
         _nothing(root, problems)
     by_id = {run.id: run for run in runs}

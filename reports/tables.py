@@ -15,6 +15,8 @@ import numpy as np
 import pandas as pd
 
 from ..errors import ConfigError
+from ..evals.headlines import WORST_LEVEL as WORST_LEVEL
+from ..metrics.directions import better as better
 from ..metrics.units import Unit, error_unit_factor
 
 if TYPE_CHECKING:
@@ -195,14 +197,6 @@ def overview(tables: Tables, comparisons: Sequence[Comparison]) -> pd.DataFrame:
     return _in_order(frame, tables.labels, [])
 
 
-WORST_LEVEL = "denoising error, worst level"
-
-_LOWER = ("fréchet", "frechet", "fid", "fd-", "kid", "kernel distance", "cmmd", "mind", "lpips", "error")
-_HIGHER = (
-    "inception score", "precision", "recall", "density", "coverage", "clip score", "vendi", "agreement", "psnr", "ssim",
-)  # fmt: skip
-
-
 def each(frame: pd.DataFrame) -> Iterator[Any]:
     """Rows as named tuples, whose fields the type checker lets pass."""
     return iter(frame.itertuples(index=False))
@@ -211,14 +205,6 @@ def each(frame: pd.DataFrame) -> Iterator[Any]:
 def by(frame: pd.DataFrame, column: str) -> Iterator[tuple[str, pd.DataFrame]]:
     """(name, rows) for every name in a column, in order of first appearance."""
     return ((str(name), rows) for name, rows in frame.groupby(column, sort=False))
-
-
-def better(metric: str) -> str:
-    """ "lower", "higher", or "" where the name does not tell."""
-    name = metric.lower().replace("_", " ")
-    if any(part in name for part in _HIGHER):
-        return "higher"
-    return "lower" if any(part in name for part in _LOWER) else ""
 
 
 def worst_images(evaluations: pd.DataFrame, baseline: str, candidate: str, level: int, count: int = 12) -> pd.DataFrame:

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from sigmascope.errors import ConfigError, StoreError
 from sigmascope.evals.records import SCHEMA_VERSION, TABLES, RunRecord

@@ -1,0 +1,181 @@
+"""The index of a store: what lists, filters and leaderboards show of every run, without opening one.
+
+    run directories -> refresh -> Index (in memory, and as ROOT/.index.parquet) -> Store.find, list runs, dashboards
+
+The run directories are the truth and this is derived from them. **When is a row believed?** A row is made from one
+`run.json` and keeps that file's time of writing and its size. It holds as long as the folder's `run.json` has both, and
+it goes with the folder: a finished run never changes, and one in progress writes `run.json` anew after every cell. A
+file written less than SETTLED before it was read may be written again within the same tick of the clock, so its row is
+made again at the next look. Nothing else is ever asked. The file appears by one rename, so of two processes that write
+it the last one stands, and both hold the same; where it is missing, damaged or of another VERSION it is made anew, and
+where it can't be written the index lives in memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from ..errors import StoreError
+from .headlines import WORST_LEVEL, headlines
+from .run import PARTIAL, Run
+
+NAME = ".index.parquet"
+VERSION = "1"
+"""Of the columns and of what they mean."""
+SETTLED = 2_000_000_000
+"""Nanoseconds: longer than the tick of any file system's clock."""
+
+_SCORE = pa.struct(
+    [
+        ("model", pa.string()), ("measure", pa.string()), ("better", pa.string()), ("value", pa.float64()),
+        ("low", pa.float64()), ("high", pa.float64()), ("where", pa.string()),
+    ]
+)  # fmt: skip
+SCHEMA = pa.schema(
+    [
+        ("folder", pa.string()), ("written", pa.int64()), ("size", pa.int64()), ("problem", pa.string()),
+        ("id", pa.string()), ("name", pa.string()), ("status", pa.string()), ("created", pa.string()),
+        ("seconds", pa.float64()), ("schema_version", pa.int64()), ("models", pa.list_(pa.string())),
+        ("baseline", pa.string()), ("cells", pa.int64()), ("commit", pa.string()), ("data", pa.string()),
+        ("protocol", pa.string()), ("worst", pa.float64()), ("worst_model", pa.string()), ("scores", pa.list_(_SCORE)),
+    ],
+    metadata={"version": VERSION},
+)  # fmt: skip
+"""A row per folder with a run.json, newest first. `problem` says why it can't be read, and all that follows is null.
+
+`written` (ns; -1: not settled) and `size` are the file's. `data` is the suite's data source, `protocol` a hash of the
+fingerprint: runs that share it can be compared. `worst` is the largest WORST_LEVEL of the run's models, `worst_model`
+which one's. `scores`: headlines.py: model, measure (of the denoising error, or a metric of samples), better
+("lower", "higher" or ""), value, low, high (NaN: no interval), where (which level or setting).
+"""
+
+Stamp = tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Index:
+    """One look at a store. The same object is given back until something changes."""
+
+    table: pa.Table
+
+    @cached_property
+    def stamps(self) -> dict[str, Stamp]:
+        """When and at what size each folder's run.json was read."""
+        columns = (self.table[name].to_pylist() for name in ("folder", "written", "size"))
+        return {folder: (written, size) for folder, written, size in zip(*columns, strict=True)}
+
+    @cached_property
+    def runs(self) -> pd.DataFrame:
+        """The readable runs, newest first: every column of SCHEMA but scores. Shared: not to be written to."""
+        readable = self.table.filter(pc.is_null(self.table["problem"]))
+        return readable.drop_columns(["written", "size", "problem", "scores"]).to_pandas()
+
+    @cached_property
+    def problems(self) -> list[str]:
+        """What is wrong with the folders that can't be read, in the order of their names."""
+        broken = self.table.filter(pc.is_valid(self.table["problem"])).sort_by("folder")
+        return [str(problem) for problem in broken["problem"].to_pylist()]
+
+    def scores(self, protocol: str, measure: str | None = None) -> pd.DataFrame:
+        """Scores of the runs that share a protocol, a row per run x model x measure: id and the fields of a score."""
+        runs = self.table.filter(pc.equal(self.table["protocol"], protocol))
+        ids = runs["id"].combine_chunks().take(pc.list_parent_indices(runs["scores"].combine_chunks()))
+        table = pa.Table.from_struct_array(pc.list_flatten(runs["scores"].combine_chunks())).append_column("id", ids)
+        return (table if measure is None else table.filter(pc.equal(table["measure"], measure))).to_pandas()
+
+
+_EMPTY = Index(SCHEMA.empty_table())
+_known: dict[Path, Index] = {}
+_turn = threading.Lock()
+
+
+def refresh(root: Path) -> Index:
+    """The index of the store as it is now, its file written anew where that changed. A missing folder has no runs."""
+    root = root.resolve()
+    with _turn:
+        index = _known.get(root) or _read(root / NAME)
+        found = dict(_run_files(root))
+        stale = [folder for folder, stamp in found.items() if index.stamps.get(folder) != stamp]
+        if stale or len(found) != len(index.stamps):
+            believed = [index.stamps.get(folder) == found.get(folder) for folder in index.stamps]
+            fresh = pa.Table.from_pylist([_row(root / folder, found[folder]) for folder in stale], SCHEMA)
+            table = pa.concat_tables([index.table.filter(pa.array(believed, pa.bool_())), fresh])
+            index = Index(table.sort_by([("created", "descending"), ("id", "descending")]).combine_chunks())
+            _write(index.table, root / NAME)
+        _known[root] = index
+        return index
+
+
+def _run_files(root: Path) -> Iterator[tuple[str, Stamp]]:
+    """Every folder that is a run, with its run.json's stamp; of a finished run not what was left of its partial one."""
+    with suppress(OSError), os.scandir(root) as entries:
+        names = {entry.name for entry in entries if not entry.name.startswith(".")}
+        for name in names:
+            with suppress(OSError, UnicodeEncodeError):  # no run.json, or a name that is no text
+                name.encode()
+                file = os.stat(f"{root}/{name}/run.json")
+                whole = name.removesuffix(PARTIAL)
+                if whole == name or whole not in names or not (root / whole / "run.json").is_file():
+                    yield name, (file.st_mtime_ns, file.st_size)
+
+
+def _row(folder: Path, stamp: Stamp) -> dict[str, Any]:
+    written, size = stamp
+    run = Run(folder)
+    row: dict[str, Any] = {
+        "folder": folder.name, "written": written if time.time_ns() - written > SETTLED else -1, "size": size,
+    }  # fmt: skip
+    try:
+        record = run.record
+    except StoreError as error:
+        return row | {"problem": str(error)}
+    scores = headlines(run)
+    worst = max((one for one in scores if one["measure"] == WORST_LEVEL), key=lambda one: one["value"], default=None)
+    data = record.suite.get("data")
+    return row | {
+        "id": run.id, "name": record.name, "status": record.status, "created": record.created,
+        "seconds": record.seconds, "schema_version": record.schema_version, "baseline": record.baseline,
+        "models": [model.name for model in record.models], "cells": len(record.cells),
+        "commit": record.environment.get("commit", ""),
+        "data": str(data.get("source", "")) if isinstance(data, Mapping) else "",
+        "protocol": hashlib.sha256(json.dumps(record.fingerprint, sort_keys=True).encode()).hexdigest()[:16],
+        "worst": worst and worst["value"], "worst_model": worst and worst["model"], "scores": scores,
+    }  # fmt: skip
+
+
+def _read(path: Path) -> Index:
+    try:
+        table = pq.ParquetFile(path).read()
+    except (OSError, ValueError):  # not there, or damaged
+        return _EMPTY
+    version = (table.schema.metadata or {}).get(b"version")
+    return Index(table) if version == VERSION.encode() and table.schema.equals(SCHEMA) else _EMPTY
+
+
+def _write(table: pa.Table, path: Path) -> None:
+    """By one rename; a store that can't be written is no error."""
+    with suppress(OSError):
+        handle, fresh = tempfile.mkstemp(prefix=path.name, dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                pq.write_table(table, file)
+            os.chmod(fresh, 0o644)
+            os.replace(fresh, path)
+        finally:
+            Path(fresh).unlink(missing_ok=True)
