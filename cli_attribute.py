@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from .cli_kept import KeepOption, told_kept
 from .cli_models import SPECS, Device, FieldOption, Named, Place, RunsFolder, TrustPickle, named_model
 from .errors import ConfigError
 from .terminal import err, out
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from .evals.attribution import Attribution, Player
     from .evals.samplers import Solver
     from .metrics.features import FeatureNetwork
-    from .reports.attribution import Subject
+    from .reports.attribution_document import Subject
+    from .reports.kept import Contender
 
 CandidateField = Annotated[
     list[str] | None,
@@ -64,6 +66,7 @@ def attribute(
     output: Annotated[
         list[Path] | None, typer.Option("--output", "-o", help="Also write .html, .md or .json.", show_default=False)
     ] = None,
+    keep: KeepOption = True,
 ) -> None:
     """Say which noise bands carry the change from BASE to CANDIDATE. Exit code 4 where no change is sure."""
     import torch
@@ -72,8 +75,10 @@ def attribute(
     from .evals.noise import Noise
     from .evals.samplers import GRIDS, solver
     from .evals.suite import seed_range
-    from .reports.attribution import Subject, finding, write_attribution
+    from .reports.attribution import finding, write_attribution
+    from .reports.attribution_document import Subject
     from .reports.files import check_outputs
+    from .reports.kept import keep_attribution
 
     check_outputs(output or [])
     ids, names = seed_range(seeds), _metric_names(metrics)
@@ -115,8 +120,11 @@ def attribute(
         "declared": "; ".join([*here, *(f"candidate's {field}" for field in candidate_fields or [])]) or "as loaded",
         "device": device,
     }
+    sides = _contender(first, player, sampler), _contender(second, other, candidate_sampler or sampler)
     subject = Subject(*_told_apart(first.model.name, second.model.name), settings)
     _print(found, subject)
+    if keep:
+        told_kept(lambda: keep_attribution(runs_folder, *sides, found, subject))
     write_attribution(output or [], found, subject)
     raise typer.Exit(4 if finding(found, found.metrics[0]) == "unclear" else 0)
 
@@ -127,6 +135,23 @@ def _player(named: Named, method: Solver, device: str, micro_batch: int, trust_p
 
     denoiser = load_model(named.model, named.folder, device=device, micro_batch=micro_batch, trust_pickle=trust_pickle)
     return Player(denoiser, method, class_balanced(denoiser))
+
+
+def _contender(named: Named, player: Player, sampler: str) -> Contender:
+    """Who this is, for those who look for it later."""
+    from .reports.kept import Contender, declared
+
+    denoiser = player.denoiser
+    return Contender(
+        name=named.model.name,
+        spec=named.model.spec,
+        fingerprint=denoiser.traits.fingerprint,
+        parameterization=denoiser.parameterization.name,
+        schedule=repr(denoiser.schedule),
+        declared=declared(named.model.model_dump(mode="json")),
+        sampler=sampler,
+        run=named.run,
+    )
 
 
 def _edges(player: Player, other: Player, count: int, edges: str) -> tuple[float, ...]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -50,6 +50,8 @@ class Named:
     folder: Path
     """Where its relative paths begin."""
     place: Place = Place()
+    run: str = ""
+    """Id of the run it was named by, where it was."""
 
 
 def named_model(text: str, fields: Sequence[str], root: Path, runs: Path) -> Named:
@@ -69,7 +71,7 @@ def named_model(text: str, fields: Sequence[str], root: Path, runs: Path) -> Nam
     if run.record.baseline not in [model.name for model in run.record.models] or ":" not in text:
         names = ", ".join(model.name for model in run.record.models)
         raise ConfigError(f"run {run.id}: expected RUN:MODEL with one of its models {names}, got {text!r}")
-    return _from_suite(run.record.suite, run.record.baseline, fields, root)
+    return replace(_from_suite(run.record.suite, run.record.baseline, fields, root), run=run.id)
 
 
 def _from_suite(suite: dict[str, Any], name: str, fields: Sequence[str], folder: Path) -> Named:

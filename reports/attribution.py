@@ -8,37 +8,27 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from ..errors import StoreError
+from .attribution_document import Finding, Subject
 from .files import check_outputs
+from .machine import finite
 from .numbers import interval, number, sigma_range, signed
 from .tables import each
 
 if TYPE_CHECKING:
-    from ..evals.attribution import Attribution
+    from .attribution_document import AnyAttribution
 
-Finding = Literal["found", "unclear", "equal"]
 COLUMNS = ("sigma", "contribution [95%]", "share [95%]", "alone", "last")
 """Of `rows`: "alone" and "last" are the change when the candidate has just this band, or gets it after all others.
 Intervals hold for all bands at once."""
 
 
-@dataclass(frozen=True)
-class Subject:
-    """What an attribution is of, in words."""
-
-    base: str
-    candidate: str
-    settings: dict[str, str]
-    """How it was made, by name: sampler, steps, data ..."""
-
-
-def finding(found: Attribution, metric: str) -> Finding:
+def finding(found: AnyAttribution, metric: str) -> Finding:
     """Whether there is a change in a metric: found, not told from none, or exactly none."""
     total = _total(found, metric)
     if total["change"] == 0 and not bool(_of(found, "bands", metric)["phi"].any()):
@@ -46,7 +36,7 @@ def finding(found: Attribution, metric: str) -> Finding:
     return "found" if total["low"] > 0 or total["high"] < 0 else "unclear"
 
 
-def sentence(found: Attribution, metric: str, subject: Subject) -> str:
+def sentence(found: AnyAttribution, metric: str, subject: Subject) -> str:
     """ "81% [74, 88] of the change in KID from a to b, +0.0049 [0.0020, 0.0078], comes from sigma 0.31–1.2"."""
     total, kind = _total(found, metric), finding(found, metric)
     pair = f"from {subject.base} to {subject.candidate}"
@@ -70,12 +60,12 @@ def sentence(found: Attribution, metric: str, subject: Subject) -> str:
     return f"{told}; {', '.join(more)}" if more else told
 
 
-def sentences(found: Attribution, subject: Subject) -> list[str]:
+def sentences(found: AnyAttribution, subject: Subject) -> list[str]:
     """One for each metric, the one to infer from first."""
     return [sentence(found, metric, subject) for metric in found.metrics]
 
 
-def cost(found: Attribution) -> str:
+def cost(found: AnyAttribution) -> str:
     """What it took, in network evaluations."""
     coalitions = "all coalitions" if found.exact else "both switch curves"
     return (
@@ -84,14 +74,14 @@ def cost(found: Attribution) -> str:
     )
 
 
-def seeds_needed(found: Attribution, metric: str) -> int:
+def seeds_needed(found: AnyAttribution, metric: str) -> int:
     """Seeds at which an interval as wide as now, shrinking as 1/sqrt, would end at 0. NaN-free metrics only."""
     total = _total(found, metric)
     half = (total["high"] - total["low"]) / 2
     return math.ceil(found.seeds * (half / total["change"]) ** 2) if total["change"] else found.seeds
 
 
-def rows(found: Attribution, metric: str) -> list[list[str]]:
+def rows(found: AnyAttribution, metric: str) -> list[list[str]]:
     """A line per band under COLUMNS, from most noise to least."""
     return [
         [
@@ -105,7 +95,7 @@ def rows(found: Attribution, metric: str) -> list[list[str]]:
     ]
 
 
-def curve_rows(found: Attribution, metric: str) -> list[list[str]]:
+def curve_rows(found: AnyAttribution, metric: str) -> list[list[str]]:
     """Per switch: sigma, the change with the candidate above it, and with the candidate below it."""
     table = _of(found, "curves", metric).sort_values("sigma", ascending=False)
     above, below = (each(table[table["curve"] == side]) for side in ("above", "below"))
@@ -127,8 +117,8 @@ def share_interval(low: float, high: float) -> str:
     return f"[{round(100 * low) + 0}, {round(100 * high) + 0}]".replace("-", "−")
 
 
-def as_json(found: Attribution, subject: Subject) -> str:
-    """Everything, with missing numbers as null."""
+def as_json(found: AnyAttribution, subject: Subject) -> str:
+    """Everything, numbers to the last bit, with missing ones as null: `AttributionDocument`."""
     content: dict[str, Any] = {
         "base": subject.base,
         "candidate": subject.candidate,
@@ -142,12 +132,12 @@ def as_json(found: Attribution, subject: Subject) -> str:
         "exact": found.exact,
         "evaluations_per_seed": found.evaluations,
         "full_runs": found.full_runs,
-        "tables": {name: _records(table) for name, table in found.tables.items()},
+        "tables": {name: finite(table.to_dict("records")) for name, table in found.tables.items()},
     }
     return json.dumps(content, indent=1, allow_nan=False)
 
 
-def as_markdown(found: Attribution, subject: Subject) -> str:
+def as_markdown(found: AnyAttribution, subject: Subject) -> str:
     """For a pull request: sentences, the first metric's bands, its switch curves folded away."""
     from .markdown import MARKER, code, escape, table
 
@@ -165,7 +155,7 @@ def as_markdown(found: Attribution, subject: Subject) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def as_html(found: Attribution, subject: Subject) -> str:
+def as_html(found: AnyAttribution, subject: Subject) -> str:
     """One file that opens offline, a figure per metric. Names are text, whatever they hold."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
@@ -198,7 +188,7 @@ def as_html(found: Attribution, subject: Subject) -> str:
     )
 
 
-def write_attribution(paths: Sequence[Path], found: Attribution, subject: Subject) -> None:
+def write_attribution(paths: Sequence[Path], found: AnyAttribution, subject: Subject) -> None:
     """Write to each path in the format of its name: .html, .md or .json. Raises ConfigError and StoreError."""
     check_outputs(paths)
     written = {".html": as_html, ".md": as_markdown, ".json": as_json}
@@ -212,22 +202,17 @@ def write_attribution(paths: Sequence[Path], found: Attribution, subject: Subjec
             raise StoreError(f"{path}: can't be written: {error}") from error
 
 
-def _records(table: pd.DataFrame) -> Any:
-    """Rows as JSON has them, NaN as null."""
-    return json.loads(table.to_json(orient="records", double_precision=15))
-
-
-def _of(found: Attribution, table: str, metric: str) -> pd.DataFrame:
+def _of(found: AnyAttribution, table: str, metric: str) -> pd.DataFrame:
     whole = found.tables[table]
     return whole[whole["metric"] == metric]
 
 
-def _total(found: Attribution, metric: str) -> dict[str, float]:
+def _total(found: AnyAttribution, metric: str) -> dict[str, float]:
     row = _of(found, "totals", metric).iloc[0]
     return {name: float(row[name]) for name in ("change", "low", "high")}
 
 
-def _ordered(found: Attribution, metric: str) -> list[dict[str, Any]]:
+def _ordered(found: AnyAttribution, metric: str) -> list[dict[str, Any]]:
     """Bands with the largest contribution first; whether each is sure, and at least 5% of the change."""
     table = _of(found, "bands", metric)
     table = table.assign(

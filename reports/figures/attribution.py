@@ -15,14 +15,14 @@ from ..tables import each
 from . import style
 
 if TYPE_CHECKING:
-    from ...evals.attribution import Attribution
+    from ..attribution_document import AnyAttribution
 
 SURE, UNSURE = 0.85, 0.3
 """Opacity of a bar whose interval, all bands at once, leaves 0 out, and of one whose does not."""
 CURVES = {"above": "candidate above the switch", "below": "candidate below the switch"}
 
 
-def attribution(found: Attribution, metric: str, theme: style.Theme = "light") -> go.Figure:
+def attribution(found: AnyAttribution, metric: str, theme: style.Theme = "light") -> go.Figure:
     """Two panels over one logarithmic sigma axis, in the metric's own units.
 
     The upper one has each band's contribution, as wide as the band; bars sum to the whole change. The lower one has the
