@@ -39,8 +39,8 @@ def _denoising(run: Run) -> Iterator[Score]:
         levels[model][level] = tuple(math.nan if one is None else one for one in numbers)
     base = levels.get(run.record.baseline, {})
     for model, rows in levels.items():
-        _, *ends = map(geometric_mean, zip(*rows.values(), strict=True))
-        yield _score(model, ALL_LEVELS, "lower", *ends, f"{len(rows)} levels")
+        value, low, high = (geometric_mean([row[place] for row in rows.values()]) for place in (1, 2, 3))
+        yield _score(model, ALL_LEVELS, "lower", value, low, high, f"{len(rows)} levels")
         ratios = [(row[1] / base[level][1], row[0]) for level, row in rows.items() if level in base]
         if model != run.record.baseline and ratios:
             ratio, sigma = max(ratios)

@@ -84,7 +84,8 @@ class Index:
     def runs(self) -> pd.DataFrame:
         """The readable runs, newest first: every column of SCHEMA but scores. Shared: not to be written to."""
         readable = self.table.filter(pc.is_null(self.table["problem"]))
-        return readable.drop_columns(["written", "size", "problem", "scores"]).to_pandas()
+        runs: pd.DataFrame = readable.drop_columns(["written", "size", "problem", "scores"]).to_pandas()
+        return runs
 
     @cached_property
     def problems(self) -> list[str]:
@@ -97,7 +98,9 @@ class Index:
         runs = self.table.filter(pc.equal(self.table["protocol"], protocol))
         ids = runs["id"].combine_chunks().take(pc.list_parent_indices(runs["scores"].combine_chunks()))
         table = pa.Table.from_struct_array(pc.list_flatten(runs["scores"].combine_chunks())).append_column("id", ids)
-        return (table if measure is None else table.filter(pc.equal(table["measure"], measure))).to_pandas()
+        chosen = table if measure is None else table.filter(pc.equal(table["measure"], measure))
+        scores: pd.DataFrame = chosen.to_pandas()
+        return scores
 
 
 _EMPTY = Index(SCHEMA.empty_table())

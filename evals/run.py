@@ -65,7 +65,7 @@ class Run:
     def table(self, name: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """One of the tables of `records.TABLES`, or some of its columns; empty where the run has no such rows."""
         wanted = list(TABLES[name] if name in TABLES and columns is None else columns or ())
-        parts = [part.to_pandas() for part in self.parts(name, columns and ["model", *columns])]
+        parts: list[pd.DataFrame] = [part.to_pandas() for part in self.parts(name, columns and ["model", *columns])]
         if not parts:
             return pd.DataFrame(columns=wanted)
         table = pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
