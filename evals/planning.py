@@ -239,6 +239,8 @@ def _sampling_cells(
             beside = [trained_on] if trained_on and sampling.thumbnails else []
             key = _hash([*what, sampling.metrics, sampling.thumbnails, *beside])[:16]
             cells.append(Cell("sample", name, title, key, per_sample * samples, *setting))
+            if not sampling.looked_at(sampler, steps):
+                continue
             shot = min(samples, sampling.film) if filmable(denoiser, solver(sampler)) else 0
             _check_film(title, shot, steps, denoiser)
             if not (sampling.probes or shot):

@@ -160,6 +160,13 @@ def _distinct_names(settings: list[GuidanceAt]) -> list[GuidanceAt]:
     return settings
 
 
+class ProbeAt(_Strict):
+    """Settings of a sweep, on every grid and at every guidance."""
+
+    sampler: Sampler
+    steps: Count
+
+
 class Sampling(_Strict):
     """Every model x sampler x step count x grid x guidance makes samples from the same seeds."""
 
@@ -175,6 +182,8 @@ class Sampling(_Strict):
     """Samples kept as images, the first ids."""
     probes: Annotated[list[TrajectoryProbeName], AfterValidator(_distinct)] = []
     """Trajectory probes, such as "straightness", of every cell's sampler."""
+    probe_at: Annotated[list[ProbeAt], AfterValidator(_distinct)] = []
+    """The settings whose steps are looked at, by `probes` and `film`, {sampler = "heun", steps = 10}; all by default."""
     probe_samples: Annotated[int, Field(ge=2)] = 64
     """Samples whose steps the trajectory probes look at, the first ids."""
     film: Annotated[int, Field(ge=0, le=64)] = 0
@@ -182,6 +191,20 @@ class Sampling(_Strict):
     metrics: Annotated[list[MetricName], AfterValidator(_distinct)] = ["frechet_distance"]
     features: FeatureName = "inception"
     """The network whose features the metrics compare."""
+
+    @model_validator(mode="after")
+    def _sampled(self) -> Sampling:
+        for one in self.probe_at:
+            if one.sampler not in self.samplers or one.steps not in self.steps:
+                raise ValueError(
+                    f"probe_at: expected a setting of the sweep, samplers {', '.join(self.samplers)} and steps "
+                    f"{', '.join(map(str, self.steps))}, got {one.sampler} in {one.steps} steps"
+                )
+        return self
+
+    def looked_at(self, sampler: str, steps: int) -> bool:
+        """Whether the steps of a setting are probed and filmed."""
+        return not self.probe_at or any((one.sampler, one.steps) == (sampler, steps) for one in self.probe_at)
 
 
 class Suite(_Strict):
