@@ -12,8 +12,9 @@ from typing import Protocol
 from ..errors import ModelError
 from .cells import work
 from .denoiser import Denoiser
+from .journal import Journal
 from .planning import Cell, Plan
-from .records import CellRecord, ModelRecord, RunRecord, Status
+from .records import CellRecord, ModelRecord, PendingCell, RunRecord, Status
 from .store import CellResult, Run, Writer
 
 
@@ -33,14 +34,19 @@ class Silent:
 
 
 class Counted:
-    """Adds up what a watcher is told of one cell."""
+    """Adds up what a watcher and the journal are told of one cell."""
 
-    def __init__(self, watcher: Watcher) -> None:
-        self.watcher, self.evaluations = watcher, 0
+    def __init__(self, watcher: Watcher, journal: Journal) -> None:
+        self.watcher, self.journal, self.evaluations = watcher, journal, 0
 
     def advance(self, evaluations: int) -> None:
         self.evaluations += evaluations
+        self.skip(evaluations)
+
+    def skip(self, evaluations: int) -> None:
+        """Of what was planned for, so much needs no more doing."""
         self.watcher.advance(evaluations)
+        self.journal.advance(evaluations)
 
 
 def execute(plan: Plan, root: Path, watcher: Watcher | None = None) -> Run:
@@ -51,17 +57,22 @@ def execute(plan: Plan, root: Path, watcher: Watcher | None = None) -> Run:
     """
     watcher = watcher or Silent()
     with Writer(root, plan.run_id) as writer:
-        return writer.whole() or _finish(plan, writer, watcher)
+        whole = writer.whole()
+        if whole is not None:
+            return whole
+        with Journal(writer.partial, plan.evaluations) as journal:
+            return _finish(plan, writer, watcher, journal)
 
 
-def _finish(plan: Plan, writer: Writer, watcher: Watcher) -> Run:
+def _finish(plan: Plan, writer: Writer, watcher: Watcher, journal: Journal) -> Run:
     created = writer.created() or _now()
     done: dict[str, CellRecord] = {}
     failures: list[str] = []
 
     def record(status: Status) -> RunRecord:
         cells = [done[cell.key] for cell in plan.cells if cell.key in done]
-        return _record(plan, status, created, cells)
+        pending = [_pending(cell) for cell in plan.cells if cell.key not in done]
+        return _record(plan, status, created, cells, pending)
 
     for cell in plan.cells:
         earlier = writer.finished(cell.key)
@@ -69,29 +80,37 @@ def _finish(plan: Plan, writer: Writer, watcher: Watcher) -> Run:
             done[cell.key] = earlier
             watcher.advance(cell.evaluations)
     writer.write_record(record("partial"))
+    journal.say(f"session begun: {len(done)} of {len(plan.cells)} cells done, on {plan.environment['device']}")
+    journal.resumed(sum(cell.evaluations for cell in plan.cells if cell.key in done))
     for cell in plan.cells:
         if cell.key in done:
             continue
         watcher.cell(cell.title, done=False)
-        began, counted = time.perf_counter(), Counted(watcher)
+        journal.begin(cell.title)
+        began, counted = time.perf_counter(), Counted(watcher, journal)
         try:
             tables, thumbnails = work(plan, cell, counted.advance)
         except ModelError as error:
             failures.append(f"{cell.title}: {error}")
             done[cell.key] = _cell_record(cell, time.perf_counter() - began, str(error))
+            journal.failed(cell.title, error)
         else:
             spent = counted.evaluations if plan.adaptive(cell) else cell.evaluations
-            watcher.advance(cell.evaluations - spent)  # what was planned for and not needed
+            counted.skip(cell.evaluations - spent)
             done[cell.key] = _cell_record(replace(cell, evaluations=spent), time.perf_counter() - began)
+            journal.done(cell.title, done[cell.key].seconds, spent)
             writer.write_cell(CellResult(done[cell.key], tables, thumbnails))
         writer.write_record(record("failed" if failures else "partial"))
         watcher.cell(cell.title, done=True)
     if failures:
+        journal.say(f"session ended: {len(failures)} of {len(plan.cells)} cells failed")
         raise ModelError(f"{len(failures)} of {len(plan.cells)} cells failed:\n  " + "\n  ".join(failures))
-    return writer.finish(record("complete"))
+    complete = record("complete")
+    journal.say(f"complete: {len(done)} cells, {complete.seconds:.1f} s of computing over all sessions")
+    return writer.finish(complete)
 
 
-def _record(plan: Plan, status: Status, created: str, cells: list[CellRecord]) -> RunRecord:
+def _record(plan: Plan, status: Status, created: str, cells: list[CellRecord], pending: list[PendingCell]) -> RunRecord:
     def model(name: str, denoiser: Denoiser) -> ModelRecord:
         low, high = denoiser.schedule.sigma_min, denoiser.schedule.sigma_max
         return ModelRecord(
@@ -122,7 +141,12 @@ def _record(plan: Plan, status: Status, created: str, cells: list[CellRecord]) -
         fingerprint=plan.fingerprint,
         environment=plan.environment,
         cells=cells,
+        pending=pending,
     )
+
+
+def _pending(cell: Cell) -> PendingCell:
+    return PendingCell(key=cell.key, kind=cell.kind, title=cell.title, model=cell.model, evaluations=cell.evaluations)
 
 
 def _cell_record(cell: Cell, seconds: float, error: str | None = None) -> CellRecord:

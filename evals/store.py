@@ -5,6 +5,7 @@
         run.json              RunRecord
         levels.parquet  evaluations.parquet  samples.parquet  metrics.parquet
         images/CELL.webp      contact sheet of a sampling cell
+        log.txt               what its sessions said
       NAME-HASH.partial/      a run in progress, or what a killed one left
         run.json              status "partial" or "failed"
         cells/CELL/           one finished cell each: cell.json, its tables and its sheet; it appears by one rename too
@@ -31,6 +32,7 @@ from pydantic import ValidationError
 
 from ..errors import ConfigError, StoreError
 from .index import Index, refresh
+from .journal import LOG
 from .records import TABLES, CellRecord, RunRecord
 from .run import PARTIAL, Run, read_record
 from .sheets import save_sheet, sheet_holds
@@ -119,7 +121,7 @@ class Writer:
     def __init__(self, root: Path, run_id: str) -> None:
         self.root, self.final = root, root / run_id
         self.partial = root / (run_id + PARTIAL)
-        self._lock = FileLock(root / f".{run_id}.lock", timeout=0)
+        self._lock = FileLock(root / f".{run_id}.lock", timeout=0.2)  # who asks whether it is held holds it as briefly
 
     def __enter__(self) -> Writer:
         try:
@@ -188,6 +190,8 @@ class Writer:
                 sheet = self.partial / "cells" / cell.key / "images.webp"
                 if sheet.exists():
                     shutil.copyfile(sheet, folder / "images" / f"{cell.key}.webp")
+            if (self.partial / LOG).exists():
+                shutil.copyfile(self.partial / LOG, folder / LOG)
             (folder / "run.json").write_text(record.model_dump_json(indent=1))
         shutil.rmtree(self.partial)
         return Run(self.final)
