@@ -27,6 +27,9 @@ def history(
     alpha: Annotated[
         float, typer.Option(min=1e-6, max=0.5, help="How often a series that never changed may show a change.")
     ] = 0.05,
+    last: Annotated[
+        int | None, typer.Option(min=1, help="Only so many of the newest runs.", show_default=False)
+    ] = None,
     runs_folder: RunsFolder = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
 ) -> None:
@@ -35,7 +38,7 @@ def history(
     from .reports.history import follow
     from .reports.machine import finite
 
-    complete = [run for run in Store(runs_folder).runs() if run.record.status == "complete"]
+    complete = [run for run in Store(runs_folder).runs()[:last] if run.record.status == "complete"]
     found = follow(complete, metric, model, _band(sigma), alpha)
     if as_json:
         print(json.dumps(finite([asdict(one) for one in found]), indent=1, allow_nan=False))  # noqa: T201

@@ -18,13 +18,19 @@ from .view import UNIT_NAMES, View
 
 ADDRESS = {
     "run", "baseline", "unit", "sigma_data", "probe", "weights", "of", "level", "metric", "setting", "search", "sort",
-    "sort_model", "worst_level", "show", "about", "with", "candidate",
+    "sort_model", "worst_level", "show", "about", "with", "candidate", "gate", "verdict", "gated", "gates_page",
+    "follow", "followed", "band", "history_setting", "newest",
 }  # fmt: skip
 """Keys of widgets bound to the address. What the browser's own address holds is only known after the next rerun."""
 
 
-def offer(view: View, name: str, figure: go.Figure, table: Callable[[], pd.DataFrame], made_by: str) -> None:
-    """`made_by`: what stands after `report.` in Python. Tables and files are made once they are asked for."""
+def offer(
+    view: View, name: str, figure: go.Figure, table: Callable[[], pd.DataFrame], made_by: str, command: str = ""
+) -> None:
+    """`made_by`: what stands after `report.` in Python, or whole lines; `command`: what makes it, if not `report`.
+
+    Tables and files are made once they are asked for.
+    """
     with st.popover("Download", icon=":material/download:", key=f"{name}-offer"):
         buttons = st.columns(5)
         kinds: list[tuple[str, str, str, Callable[[], bytes]]] = [
@@ -41,10 +47,12 @@ def offer(view: View, name: str, figure: go.Figure, table: Callable[[], pd.DataF
             file = f"{view.run.id}-{name}.{ending}"
             place.download_button(label, content, file, mime, key=f"{name}-{ending}", on_click="ignore")
         st.caption("PNG, as you see it: the camera in the figure's corner.")
-        st.caption("The same figure in Python, and all of them as one file:")
-        st.code(python(view, made_by), language="python")
         names = shlex.join(run.id for run in view.report.runs)
-        st.code(f"sigmascope report {names} --runs {shlex.quote(str(view.root))} -o report.html", language="bash")
+        report = f"sigmascope report {names} --runs {shlex.quote(str(view.root))} -o report.html"
+        said = "as a table in a terminal" if command else "all of them as one file"
+        st.caption(f"The same figure in Python, and {said}:")
+        st.code(made_by if "\n" in made_by else python(view, made_by), language="python")
+        st.code(command or report, language="bash")
         st.caption("This view:")
         st.code(link(view), language=None)
 

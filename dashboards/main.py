@@ -19,7 +19,7 @@ from typing import Any
 
 import streamlit as st
 
-from . import compare, noise_levels, overview, parameterizations, run, samplers, samples, view
+from . import compare, gates, noise_levels, overview, parameterizations, run, samplers, samples, view
 
 PAGES = {
     "overview": ("Overview", overview.page),
@@ -28,6 +28,7 @@ PAGES = {
     "parameterizations": ("Parameterizations", parameterizations.page),
     "compare": ("Compare", compare.page),
     "samples": ("Samples", samples.page),
+    "gates": ("Gates and history", gates.page),
     "run": ("Run", run.page),
 }
 SIDEBAR = 248

@@ -43,6 +43,11 @@ class Entry:
     run: str
     """Id of the run that was judged, or empty."""
 
+    @property
+    def id(self) -> str:
+        """Its time and its six digits."""
+        return f"{self.path.name[:22]}-{self.path.name.split('_', 4)[3]}"
+
 
 def hashed(*question: str) -> str:
     """What a decision is about, as 12 hex digits."""

@@ -1,12 +1,13 @@
 """One metric followed over the runs of a store, oldest first, and where it changed for sure.
 
-runs -> follow -> Series of points that share a protocol -> change_points -> cli_history.py, figures/history.py.
+runs -> follow (readings of each, joined) -> Series of points that share a protocol -> cli_history.py,
+figures/history.py, dashboards/history.py.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..errors import ConfigError
+from ..evals.headlines import geometric_mean
 from .numbers import sigma_range
 from .policy import DENOISING_ERROR
 from .tables import cell_title
@@ -64,30 +66,55 @@ class Series:
         return f"{self.model} · {self.metric} · {self.setting}"
 
 
+@dataclass(frozen=True)
+class Reading:
+    """A number of one run: whose, in which setting, what it is conditional on, and the point it makes."""
+
+    model: str
+    setting: str
+    protocol: str
+    point: Point
+
+
 def follow(
     runs: Sequence[Run], metric: str, model: str = "", band: tuple[float, float] | None = None, alpha: float = 0.05
 ) -> list[Series]:
     """Every series of a metric, models and settings in the order of their first run.
 
-    metric: a metric's name as it stands in the runs, or "denoising_error", of which the geometric mean over the noise
-    levels is taken, or over those of `band` (sigma from low to high, ends included). Runs that differ in what must
-    agree for a comparison make different series. Raises ConfigError, naming what there is, where no run has such a
-    number.
+    metric, band: as in `readings`. Runs that differ in what must agree for a comparison make different series. Raises
+    ConfigError, naming what there is, where no run has such a number.
     """
-    ordered = sorted(runs, key=lambda run: (run.record.created, run.id))
-    found: defaultdict[tuple[str, ...], list[Point]] = defaultdict(list)
-    for run in ordered:
-        rows = _errors(run, band) if metric == DENOISING_ERROR else _metric(run, metric)
-        for name, setting, protocol, value, low, high in rows:
-            if (not model or name == model) and np.isfinite(value):
-                commit = run.record.environment.get("commit", "")
-                point = Point(run.id, run.record.created, commit, value, low, high)
-                found[name, setting, protocol].append(point)
+    found = [one for run in runs for one in readings(run, metric, band) if not model or one.model == model]
     if not found:
-        raise ConfigError(f"no run has {metric!r}{f' of {model!r}' if model else ''}; there are: {_known(ordered)}")
+        raise ConfigError(f"no run has {metric!r}{f' of {model!r}' if model else ''}; there are: {_known(runs)}")
+    return joined(found, metric, alpha)
+
+
+def readings(run: Run, metric: str, band: tuple[float, float] | None = None) -> list[Reading]:
+    """What a run says of a metric, of every model and setting that it is finite in.
+
+    metric: a metric's name as it stands in the runs, or "denoising_error", of which the geometric mean over the noise
+    levels is taken, or over those of `band` (sigma from low to high, ends included). Its interval is the geometric mean
+    of the levels' ends: as wide as if all levels erred together, so never too narrow.
+    """
+    rows = _errors(run, band) if metric == DENOISING_ERROR else _metric(run, metric)
+    record = run.record
+    commit = record.environment.get("commit", "")
+    return [
+        Reading(model, setting, protocol, Point(run.id, record.created, commit, value, low, high))
+        for model, setting, protocol, value, low, high in rows
+        if np.isfinite(value)
+    ]
+
+
+def joined(found: Iterable[Reading], metric: str, alpha: float = 0.05) -> list[Series]:
+    """Series of readings that share model, setting and protocol, oldest first, with their change points."""
+    parts: defaultdict[tuple[str, ...], list[Point]] = defaultdict(list)
+    for one in sorted(found, key=lambda one: (one.point.created, one.point.run)):
+        parts[one.model, one.setting, one.protocol].append(one.point)
     return [
         Series(metric, name, setting, tuple(points), tuple(change_points([point.value for point in points], alpha)))
-        for (name, setting, _), points in found.items()
+        for (name, setting, _), points in parts.items()
     ]
 
 
@@ -138,7 +165,7 @@ _Row = tuple[str, str, str, float, float, float]
 
 
 def _errors(run: Run, band: tuple[float, float] | None) -> list[_Row]:
-    """model, setting, protocol, value, low, high: the geometric mean of the levels' errors, each model's."""
+    """model, setting, protocol, value, low, high: geometric means over the levels, each model's."""
     levels = run.table("levels")
     inside = levels if band is None else levels[levels["sigma"].between(*band)]
     shapes = {model.name: str((model.event_shape, model.data_range, model.autoencoder)) for model in run.record.models}
@@ -147,7 +174,8 @@ def _errors(run: Run, band: tuple[float, float] | None) -> list[_Row]:
         reach = sigma_range(own["sigma"].min(), own["sigma"].max())
         setting = f"geometric mean of {len(own)} noise levels, sigma {reach}"
         protocol = f"{sorted(run.record.fingerprint.items())} {shapes.get(str(name), '')}"
-        rows.append((str(name), setting, protocol, float(np.exp(np.log(own["error"]).mean())), np.nan, np.nan))
+        value, low, high = (geometric_mean(own[column].tolist()) for column in ("error", "low", "high"))
+        rows.append((str(name), setting, protocol, value, low, high))
     return rows
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import plotly.graph_objects as go
@@ -11,35 +12,51 @@ from ..history import Change, Point, Series
 from ..numbers import interval, number
 from . import style
 
+MOST_TICKS = 12
+"""Runs that are named on the axis; all are where one points at."""
 
-def history(series: Sequence[Series], theme: style.Theme = "light") -> go.Figure:
-    """Runs from left to right, oldest first, evenly spaced; colours by series."""
+
+def history(
+    series: Sequence[Series], theme: style.Theme = "light", colours: Mapping[str, str] | None = None, chosen: str = ""
+) -> go.Figure:
+    """Runs from left to right, oldest first, evenly spaced, with 95% intervals; a dash of its own for each series of a
+    model.
+
+    colours: of models, as in the other figures; by their order where there are none. chosen: a run to make larger.
+    """
     if not series:
         return style.empty("No run has this metric.", theme)
     runs = {point.run: point for one in sorted(series, key=lambda one: one.points[0].created) for point in one.points}
     ordered = sorted(runs.values(), key=lambda point: (point.created, point.run))
     places = {point.run: place for place, point in enumerate(ordered)}
-    figure = go.Figure()
-    for one, colour in zip(series, style.model_colours([str(i) for i in range(len(series))]).values(), strict=True):
-        _line(figure, one, places, colour)
+    own = style.model_colours([one.model for one in series])
+    figure, drawn = go.Figure(), Counter[str]()
+    for one in series:
+        colour = (colours or {}).get(one.model, own[one.model])
+        _line(figure, one, places, colour, style.DASHES[drawn[one.model] % len(style.DASHES)], chosen)
+        drawn[one.model] += 1
         for change in one.changes:
             _mark(figure, one, change, places, theme)
+    shown = ordered[:: -(-len(ordered) // MOST_TICKS)]
     figure.update_xaxes(
-        tickvals=list(places.values()), ticktext=[style.text(_name(point)) for point in ordered], showgrid=False
-    )
-    figure.update_yaxes(title={"text": style.text(series[0].metric)})
-    return figure.update_layout(template=style.template(theme), height=420, showlegend=len(series) > 1)
+        tickvals=[places[point.run] for point in shown], ticktext=[style.text(_name(point)) for point in shown],
+        showgrid=False, range=[-0.5, len(ordered) - 0.5],
+    )  # fmt: skip
+    figure.update_yaxes(title={"text": style.text(series[0].metric.replace("_", " "))})
+    return figure.update_layout(template=style.template(theme), height=400, showlegend=len(series) > 1)
 
 
-def _line(figure: go.Figure, one: Series, places: dict[str, int], colour: str) -> None:
+def _line(figure: go.Figure, one: Series, places: dict[str, int], colour: str, dash: str, chosen: str) -> None:
     points = one.points
     figure.add_scatter(
         x=[places[point.run] for point in points], y=[point.value for point in points], mode="lines+markers",
-        name=style.text(one.title), line={"color": colour, "width": 1}, marker={"color": colour, "size": 8},
+        name=style.text(one.title), line={"color": colour, "width": 1, "dash": dash},
+        marker={"color": colour, "size": [14 if point.run == chosen else 8 for point in points]},
         error_y={
             "type": "data", "symmetric": False, "array": [point.high - point.value for point in points],
             "arrayminus": [point.value - point.low for point in points], "thickness": 1, "width": 0, "color": colour,
         },
+        customdata=[[point.run] for point in points],
         hoverinfo="text",
         hovertext=[
             f"<b>{style.text(one.title)}</b><br>{number(point.value)} {interval(point.low, point.high)}<br>"

@@ -1,0 +1,157 @@
+"""What was decided, by what, and on which evidence? The gates kept beside the runs; under them how a metric moved."""
+
+from __future__ import annotations
+
+import html
+import shlex
+from functools import partial
+
+import pandas as pd
+import streamlit as st
+
+from ..errors import StoreError
+from ..evals.kept import GATES, Entry, entries
+from ..reports.kept import KeptGate, Side, read_gate
+from ..reports.text import plain as flat
+from .history import history
+from .view import COLOURS, View, go_to, plain
+
+ROWS = 12
+"""Gates shown at once: no others are read."""
+ANY = "any"
+OUTCOMES = {
+    "fail": COLOURS["worse"], "incomparable": COLOURS["incomparable"], "inconclusive": COLOURS["unclear"],
+    "pass": COLOURS["better"],
+}  # fmt: skip
+TABLE = "gates-table"
+
+
+def page(view: View) -> None:
+    st.subheader("Gates")
+    _gates(view)
+    st.subheader("History")
+    history(view)
+
+
+def _gates(view: View) -> None:
+    try:
+        kept = entries(view.root, GATES)
+    except StoreError as error:
+        st.error(plain(str(error)))
+        return
+    if not kept:
+        _none_yet(view)
+        return
+    read: dict[str, KeptGate] = {}
+    for entry in _shown(kept):
+        try:
+            read[entry.id] = read_gate(entry)
+        except StoreError as error:
+            st.warning(plain(str(error)))
+    if not read:
+        st.info("No gate answers this search.")
+        return
+    colours = [OUTCOMES[gate.verdict.outcome.value] for gate in read.values()]
+    st.dataframe(
+        _table(read).style.apply(lambda _: [f"color: {one}; font-weight: 600" for one in colours], subset=["verdict"]),
+        hide_index=True, key=TABLE, on_select=partial(_clicked, list(read)), selection_mode="single-row",
+        column_config={"evidence": st.column_config.TextColumn(width="large")},
+    )  # fmt: skip
+    chosen = st.selectbox(
+        "Gate", list(read), key="gate", bind="query-params", format_func=lambda one: _title(read[one])
+    )
+    _evidence(view, read[chosen])
+
+
+def _shown(kept: list[Entry]) -> list[Entry]:
+    """A page of those that the search leaves, the chosen one among them."""
+    known = {entry.id: entry for entry in kept}
+    wanted = known.get(str(st.session_state.get("gate") or st.query_params.get("gate")))
+    if len(kept) > ROWS:
+        first, second, third = st.columns([1, 2, 1])
+        outcome = first.selectbox("Verdict", [ANY, *OUTCOMES], key="verdict", bind="query-params")
+        words = second.text_input("Run", key="gated", bind="query-params", placeholder="part of a candidate's id")
+        kept = [one for one in kept if outcome in (ANY, one.outcome) and (words or "") in one.run]
+        pages = max(1, -(-len(kept) // ROWS))
+        number = third.number_input(f"Page, of {pages:,}", 1, pages, key="gates_page", bind="query-params")
+        kept = kept[(number - 1) * ROWS : number * ROWS]
+    return kept if wanted is None or wanted in kept else [*kept, wanted]
+
+
+def _table(gates: dict[str, KeptGate]) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {
+                "when (UTC)": gate.when[:16].replace("T", " "), "verdict": gate.verdict.outcome.value,
+                "candidate": flat(_named(gate.candidate)), "against": flat(_named(gate.baseline)),
+                "policy": flat(gate.policy), "evidence": flat(gate.headline),
+            }
+            for gate in gates.values()
+        ]
+    )  # fmt: skip
+
+
+def _clicked(shown: list[str]) -> None:
+    """A click on a row chooses its gate."""
+    for row in st.session_state[TABLE].selection.rows:
+        st.session_state["gate"] = shown[row]
+
+
+def _evidence(view: View, gate: KeptGate) -> None:
+    """Every check with what speaks for it, the worst first, and the ways to the runs."""
+    order = list(OUTCOMES)
+    checks = sorted(gate.verdict.checks, key=lambda check: order.index(check.outcome.value))
+    rows = [
+        f'<div style="display:grid;grid-template-columns:110px 1fr;padding:5px 0;overflow-wrap:anywhere">'
+        f'<b style="color:{OUTCOMES[check.outcome.value]}">{check.outcome.value}</b>'
+        f"<span>{html.escape(flat(check.evidence))}<br><small style='opacity:.7'>"
+        f"{html.escape(flat(' · '.join(part for part in (check.metric, check.rule, check.where) if part)))}"
+        "</small></span></div>"
+        for check in checks
+    ]
+    st.html("".join(rows))
+    for condition in gate.report.conditions:
+        st.caption(plain(condition))
+    _ways(view, gate)
+    if gate.report.command:
+        st.code(gate.report.command, language="bash", wrap_lines=True)
+
+
+def _ways(view: View, gate: KeptGate) -> None:
+    """To the pages of the runs that were judged, where they are still here."""
+    here = {run.id for run in view.runs}
+    base, candidate = gate.baseline, gate.candidate
+    if candidate.run not in here:
+        gone = f"The run {candidate.run} is not in this folder." if candidate.run else "This gate kept no run."
+        st.caption(plain(gone))
+        return
+    where = {"run": candidate.run, "baseline": base.models[0]} if base.run == candidate.run else {"run": candidate.run}
+    with st.container(horizontal=True):
+        if base.run == candidate.run:
+            go_to(view, "compare", "Compare them", **where, candidate=candidate.models[0])
+        elif base.run in here:
+            beside = {"run": base.run, "baseline": base.models[0], "with": candidate.run}
+            go_to(view, "compare", "Compare them", **beside)
+        go_to(view, "noise-levels", "Noise levels of the candidate", **where)
+
+
+def _none_yet(view: View) -> None:
+    names = [model.name for model in view.run.record.models]
+    base = view.report.tables.baseline
+    others = [name for name in names if name != base] or ["CANDIDATE"]
+    st.info("No gate has been kept here yet. Each run of `sigmascope gate` files one beside the runs:")
+    first, second = (shlex.quote(f"{view.run.id}:{name}") for name in (others[-1], base))
+    flags = f"--baseline {second} --policy gate.toml --runs {shlex.quote(str(view.root))}"
+    st.code(f"sigmascope gate {first} {flags}", language="bash", wrap_lines=True)
+
+
+def _named(side: Side) -> str:
+    """As it was named where that says more than the run's id: a baseline file, a model without a run."""
+    if side.reference.endswith(".json") or not side.run:
+        return side.reference
+    return f"{side.run}: {', '.join(side.models)}"
+
+
+def _title(gate: KeptGate) -> str:
+    named = _named(gate.candidate)
+    return flat(f"{gate.verdict.outcome.value} · {named} · {gate.when[:16].replace('T', ' ')} UTC", 120)
