@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from itertools import combinations
 from string import ascii_lowercase
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ from ..errors import IncomparableError
 from ..metrics.intervals import simultaneous
 from ..metrics.sequential import holm_shares
 from .compare import DEFAULT, Comparison, Settings
-from .tables import Tables, better, cell_title
+from .tables import Tables, better, cell_title, each
 
 Sure = np.ndarray
 """(m, m) bool: row's model is surely better than column's."""
@@ -79,10 +80,12 @@ def rank_metric(metrics: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame
 
 def sentence(ranking: pd.DataFrame) -> str:
     """ "1. digits-eps a; 1-2. digits-v ab; 3. digits-flow c"."""
-    rows = zip(ranking["model"], ranking["best"], ranking["worst"], ranking["group"], strict=True)
-    return "; ".join(
-        f"{first}{'' if first == last else f'–{last}'}. {model} ({group})" for model, first, last, group in rows
-    )
+    return "; ".join(f"{places(row)}. {row.model} ({row.group})" for row in each(ranking))
+
+
+def places(row: Any) -> str:
+    """The places that a row of a ranking can have: "1", "1–3"."""
+    return str(row.best) if row.best == row.worst else f"{row.best}–{row.worst}"
 
 
 def rankings(
