@@ -105,6 +105,98 @@ class ComparisonDocument(_Open):
     metrics: list[MetricDocument]
 
 
+class RankDocument(_Open):
+    """One model: the places that it can have, and its letters; models that share one are not told apart."""
+
+    model: str
+    value: float
+    best: int
+    worst: int
+    group: str
+
+
+class RankingDocument(_Open):
+    """Three models or more in order, best first; of the denoising error, value is the ratio to the best model's."""
+
+    by: str
+    ranks: list[RankDocument]
+
+
+class ErrorDocument(_Open):
+    """A model's denoising error at one noise level (mean square in x0) with its 95% interval."""
+
+    level: int
+    sigma: float
+    log_snr: float | None
+    time: float | None
+    error: float
+    low: float | None
+    high: float | None
+    images: int
+    floor: float | None
+    """The error of the best denoiser known without a network."""
+
+
+class ScoreDocument(_Open):
+    """One metric of a model's samples at one sampler setting with its 95% interval."""
+
+    metric: str
+    sampler: str
+    steps: int
+    grid: str
+    guidance: str
+    evaluations: int
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    protocol: str
+    fingerprint: str
+
+
+class CurveDocument(_Open):
+    """One quantity of a probe in one slice of the images: a list entry for each noise level, sigma rising."""
+
+    probe: str
+    quantity: str
+    slice: str
+    sigma: list[float]
+    value: list[float | None]
+    low: list[float | None]
+    high: list[float | None]
+    optimal: list[float | None]
+    """Of a perfect denoiser."""
+    images: list[int]
+
+
+class ModelDocument(_Open):
+    """What was measured of one model, by itself."""
+
+    model: str
+    run: str
+    parameterization: str
+    levels: list[ErrorDocument]
+    metrics: list[ScoreDocument]
+    curves: list[CurveDocument]
+
+
+class DiagnosisDocument(_Open):
+    """What probes say is wrong with a model, and at which noise levels; the value is that of the worst."""
+
+    model: str
+    probe: str
+    quantity: str
+    slice: str
+    sigma_low: float
+    sigma_high: float
+    sigma: float
+    value: float
+    low: float | None
+    high: float | None
+    size: float
+    text: str
+
+
 class ReportDocument(_Open):
     """A Sigmascope report."""
 
@@ -120,3 +212,6 @@ class ReportDocument(_Open):
     findings: list[FindingDocument]
     refused: list[RefusedDocument]
     comparisons: list[ComparisonDocument]
+    rankings: list[RankingDocument] = []
+    models: list[ModelDocument] = []
+    diagnoses: list[DiagnosisDocument] = []

@@ -16,7 +16,7 @@ from .numbers import interval, number, percent, reach, signed
 from .ranking import places
 from .report import Report
 from .sections import Plate, sections
-from .summary import summary
+from .summary import summary, worst_first
 from .tables import cell_title
 from .text import plain
 from .verdicts import Outcome, Verdict
@@ -43,6 +43,7 @@ def page(report: Report, verdict: Verdict | None = None, command: str = "", titl
         command=command,
         records=[run.record for run in runs],
         summary=summary(report).to_dict("records"),
+        comparisons=worst_first(report),
         sections=sections(report),
         draw=_drawn,
         fields={

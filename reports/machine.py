@@ -9,13 +9,18 @@ from typing import Any
 
 import pandas as pd
 
-from .document import ReportDocument
+from .diagnosis import Diagnosis
+from .document import CurveDocument, DiagnosisDocument, ErrorDocument, ReportDocument, ScoreDocument
 from .report import Report
+from .tables import each, floor
 from .verdicts import Verdict
+
+CURVE = ["probe", "quantity", "slice"]
+DRAWN = [name for name in CurveDocument.model_fields if name not in CURVE]
 
 
 def as_json(report: Report, verdict: Verdict | None = None, command: str = "") -> str:
-    """Findings, every comparison's levels, bands and metrics, and the verdict where there is one: `ReportDocument`."""
+    """Findings, comparisons, rankings, all that was measured, and the verdict where there is one: `ReportDocument`."""
     content = {
         "schema_version": 1,
         "baseline": report.tables.baseline,
@@ -35,10 +40,40 @@ def as_json(report: Report, verdict: Verdict | None = None, command: str = "") -
             }
             for comparison in report.comparisons
         ],
+        "rankings": [{"by": title, "ranks": _rows(ranking)} for title, ranking in report.rankings.items()],
+        "models": [_model(report, row) for row in each(report.tables.models)],
+        "diagnoses": [_diagnosis(one) for one in report.diagnoses],
     }
     written = finite(content)
     ReportDocument.model_validate(written)
     return json.dumps(written, indent=1, allow_nan=False)
+
+
+def _model(report: Report, row: Any) -> dict[str, Any]:
+    """All that figures draw of one model, before it is compared."""
+    tables = report.tables
+    levels = _of(tables.levels, row.label).merge(floor(tables), on=["model", "level"], how="left")
+    curves = _of(tables.curves, row.label).sort_values("sigma", kind="stable")
+    return {
+        "model": row.label,
+        "run": row.run,
+        "parameterization": row.parameterization,
+        "levels": _rows(levels.sort_values("sigma")[list(ErrorDocument.model_fields)]),
+        "metrics": _rows(_of(tables.metrics, row.label)[list(ScoreDocument.model_fields)]),
+        "curves": [
+            {**dict(zip(CURVE, key, strict=True)), **{name: rows[name].tolist() for name in DRAWN}}
+            for key, rows in curves.groupby(CURVE, sort=False)
+        ],
+    }
+
+
+def _diagnosis(one: Diagnosis) -> dict[str, Any]:
+    own = {name: getattr(one, name) for name in DiagnosisDocument.model_fields if name not in ("probe", "quantity")}
+    return {**own, "probe": one.rule.probe, "quantity": one.rule.quantity}
+
+
+def _of(table: pd.DataFrame, model: str) -> pd.DataFrame:
+    return table[table["model"] == model]
 
 
 def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -14,8 +14,10 @@ import pandas as pd
 
 from .compare import Comparison
 from .numbers import interval, number, percent, sigma_range, signed
+from .ranking import places
 from .report import Report
-from .tables import cell_title
+from .summary import worst_first
+from .tables import cell_title, each
 from .text import plain
 from .verdicts import Outcome, Verdict
 
@@ -58,9 +60,13 @@ def comment(report: Report, verdict: Verdict | None = None, command: str = "", l
     parts: list[str | Rows] = [MARKER, "## Sigmascope"]
     if verdict is not None:
         parts += [_alert(verdict), _checks(verdict)]
+    elif report.findings:
+        parts.append(f"**{report.findings[0].kind}**: {escape(report.findings[0].text)}")
     parts += [f"- {escape(condition)}" for condition in report.conditions]
     parts += [f"- {escape(one.candidate)} was not compared: {escape(one.reason)}" for one in report.refused]
-    for comparison in report.comparisons:
+    if report.rankings:
+        parts += ["### Ranking", _ranking(report)]
+    for comparison in worst_first(report):
         parts += [f"### {code(comparison.candidate)} against {code(comparison.baseline)}", _levels(comparison)]
         parts += [_metrics(comparison)] if len(comparison.metrics) else []
     if report.environment_differences:
@@ -124,6 +130,18 @@ def _checks(verdict: Verdict) -> Rows:
         for check in ordered
     )
     return Rows(("model", "metric", "rule", "verdict", "evidence"), tuple(rows))
+
+
+def _ranking(report: Report) -> Rows:
+    """A row for each ranking: the denoising error's first, then the metrics'."""
+    rows = (
+        (
+            code(title),
+            "; ".join(f"{places(row)}. {code(row.model)} {number(row.value)} ({row.group})" for row in each(ranking)),
+        )
+        for title, ranking in report.rankings.items()
+    )
+    return Rows(("by", "place, model, value; models that share a letter are not told apart"), tuple(rows))
 
 
 def _levels(comparison: Comparison) -> str:

@@ -30,7 +30,7 @@ def summary(report: Report) -> pd.DataFrame:
             "95% interval": f"{percent(band.low)} to {percent(band.high)}" if band else "",
             "metrics worse": _surely(one.metrics, 1.0), "metrics better": _surely(one.metrics, -1.0),
         }
-        for one in sorted(report.comparisons, key=lambda one: -max((band.ratio for band in one.bands), default=1.0))
+        for one in worst_first(report)
         for band in [next((band for band in one.bands if band.ratio > 1), None)]
     ]  # fmt: skip
     rows += [
@@ -38,6 +38,11 @@ def summary(report: Report) -> pd.DataFrame:
         for one in report.refused
     ]
     return pd.DataFrame(rows)
+
+
+def worst_first(report: Report) -> list[Comparison]:
+    """Comparisons by their worst band."""
+    return sorted(report.comparisons, key=lambda one: -max((band.ratio for band in one.bands), default=1.0))
 
 
 def level_verdict(levels: pd.DataFrame) -> str:
@@ -60,10 +65,8 @@ def worst_level(report: Report) -> tuple[str, int] | None:
 
 
 def worst_pair(report: Report) -> Comparison | None:
-    """The comparison of the worst band, else the first."""
-    band = max((band for band in report.bands if band.ratio > 1), key=lambda band: band.ratio, default=None)
-    chosen = [one for one in report.comparisons if band is None or band in one.bands]
-    return chosen[0] if chosen else None
+    """The comparison of the worst band, if any."""
+    return next(iter(worst_first(report)), None)
 
 
 def dearest_setting(report: Report) -> dict[str, Any] | None:
