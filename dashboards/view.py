@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from ..errors import SigmascopeError
+from ..evals.index import Index
 from ..evals.store import Run, Store
 from ..reports.figures import style
 from ..reports.report import Report, assemble
@@ -19,6 +21,8 @@ from ..reports.tables import cell_title, sample_settings
 
 CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d", "autoScale2d"]}
 UNIT_NAMES = {"x0": "image x₀", "eps": "noise ε", "v": "v", "flow": "flow velocity", "F": "EDM's F"}
+RECENT = 100
+"""Runs in the sidebar: a box of thousands is sent anew whenever anything changes."""
 LIVE_SECONDS = 5
 """How often a run in progress is looked at."""
 
@@ -28,15 +32,18 @@ class View:
     """One run as chosen in the sidebar."""
 
     root: Path
-    runs: tuple[Run, ...]
-    """All of the folder, newest first."""
-    problems: tuple[str, ...]
-    """Folders that could not be read, and why."""
+    index: Index
+    """What is told of every run of the folder, without opening it."""
     run: Run
     report: Report
     theme: style.Theme
     pages: Mapping[str, Any] = field(default_factory=dict)
     """Streamlit's own objects of the pages, by path: what a link leads to."""
+
+    @cached_property
+    def runs(self) -> tuple[Run, ...]:
+        """All of the folder, newest first."""
+        return tuple(Run(self.root / folder) for folder in self.index.folders.values())
 
     def of(self, report: Report) -> View:
         """The same view with another report."""
@@ -45,13 +52,12 @@ class View:
 
 def choose(root: Path) -> View:
     """Draw the sidebar and read what is chosen. An empty folder or an unreadable run ends the script, told."""
-    store = Store(root)
-    runs, problems = store.runs(), store.index().problems
-    if not runs:
-        _nothing(root, problems)
-    by_id = {run.id: run for run in runs}
+    index = Store(root).index()
+    if not index.folders:
+        _nothing(root, index.problems)
     with st.sidebar:
-        run = by_id[st.selectbox("Run", list(by_id), key="run", bind="query-params", format_func=str)]
+        chosen = st.selectbox("Run", recent(index, "run"), key="run", bind="query-params", help=_older(index))
+        run = Run(root / index.folders[chosen])
         names = [model.name for model in run.record.models]
         default = names.index(run.record.baseline) if run.record.baseline in names else 0
         baseline = st.selectbox("Baseline", names, index=default, key="baseline", bind="query-params")
@@ -63,7 +69,7 @@ def choose(root: Path) -> View:
     except SigmascopeError as error:
         st.error(plain(str(error)))
         st.stop()
-    return View(root, tuple(runs), tuple(problems), run, report, theme())
+    return View(root, index, run, report, theme())
 
 
 @st.fragment(run_every=LIVE_SECONDS)  # type: ignore[untyped-decorator]
@@ -82,6 +88,19 @@ def _live(folder: Path, drawn: str) -> None:
 def _report(digest: str, folder: str, baseline: str) -> Report:
     """Made once per content of a run. Shared, not copied (evaluations are many): nobody writes to its tables."""
     return assemble([Run(Path(folder))], baseline)
+
+
+def recent(index: Index, key: str) -> list[str]:
+    """What a box to choose runs from offers: the RECENT newest, and those it holds already, by a link or a click."""
+    held = st.session_state.get(key) or st.query_params.get_all(key)
+    held = [held] if isinstance(held, str) else held
+    newest = list(index.folders)[:RECENT]
+    return newest + [one for one in held if one in index.folders and one not in newest]
+
+
+def _older(index: Index) -> str | None:
+    many = len(index.folders)
+    return f"The newest {RECENT} of {many:,}. The table of the Overview finds the others." if many > RECENT else None
 
 
 def choose_setting(view: View) -> dict[str, Any] | None:

@@ -88,6 +88,11 @@ class Index:
         return runs
 
     @cached_property
+    def folders(self) -> dict[str, str]:
+        """The readable runs' folders by id, newest first."""
+        return dict(zip(self.runs["id"].tolist(), self.runs["folder"].tolist(), strict=True))
+
+    @cached_property
     def problems(self) -> list[str]:
         """What is wrong with the folders that can't be read, in the order of their names."""
         broken = self.table.filter(pc.is_valid(self.table["problem"])).sort_by("folder")

@@ -62,7 +62,7 @@ class Store:
 
     def runs(self) -> list[Run]:
         """Every readable run, newest first."""
-        return [Run(self.root / folder) for folder in self.index().runs["folder"]]
+        return [Run(self.root / folder) for folder in self.index().folders.values()]
 
     def find(self, reference: str) -> Run:
         """A run by "latest", id, unique id prefix, or path; RUN:MODEL narrows it to that model.
@@ -100,15 +100,14 @@ class Store:
     def _find(self, reference: str) -> Run:
         if (Path(reference) / "run.json").is_file():
             return Run(Path(reference))
-        runs = self.index().runs
-        if reference == "latest" and len(runs):
-            return Run(self.root / runs["folder"].iloc[0])
-        exact = runs["id"] == reference
-        matching = runs[exact if exact.any() else runs["id"].str.startswith(reference)]
+        folders = self.index().folders
+        if reference == "latest" and folders:
+            reference = next(iter(folders))
+        matching = [reference] if reference in folders else [one for one in folders if one.startswith(reference)]
         if len(matching) == 1:
-            return Run(self.root / matching["folder"].iloc[0])
-        problem = f"{len(matching)} runs begin with" if len(matching) else "no run is named"
-        there = ", ".join(runs["id"].head(8)) or "none yet"
+            return Run(self.root / folders[matching[0]])
+        problem = f"{len(matching)} runs begin with" if matching else "no run is named"
+        there = ", ".join(list(folders)[:8]) or "none yet"
         raise ConfigError(f"{problem} {reference!r} in {self.root}; there are: {there}")
 
 

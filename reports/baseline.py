@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -69,7 +70,11 @@ class BaselineRun(Run):
     def digest(self) -> str:
         return f"{self.folder}:{self._baseline.accepted}:{sorted(self._baseline.digests.items())}"
 
-    def table(self, name: str) -> pd.DataFrame:
+    def table(self, name: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        table = self._table(name)
+        return table if columns is None else table[list(columns)]
+
+    def _table(self, name: str) -> pd.DataFrame:
         if name in ("levels", "metrics"):
             rows = getattr(self._baseline, name)
             return pd.DataFrame(rows).replace({None: np.nan}) if rows else pd.DataFrame(columns=list(TABLES[name]))

@@ -51,7 +51,10 @@ def worst_of(
     if not bands:
         return None
     band = bands[0]
-    inside = evaluations[evaluations["sigma"].between(band.sigma_low, band.sigma_high)]
+    # by level: two models' sigmas of a level may differ in the last digits, and the band's ends are the baseline's
+    within = comparison.levels["sigma"].between(band.sigma_low, band.sigma_high)
+    levels = comparison.levels.loc[within, "level"]
+    inside = evaluations[evaluations["level"].isin(levels)]
     _, ids, ours, theirs = paired_errors(inside, comparison.baseline, comparison.candidate)
     scale = np.nanmean(ours, axis=0)
     base, candidate = np.nanmean(ours / scale, axis=1), np.nanmean(theirs / scale, axis=1)
@@ -59,7 +62,7 @@ def worst_of(
     images = pd.DataFrame({"image": ids, "label": labels, "baseline": base, "candidate": candidate})
     images["difference"] = images["candidate"] - images["baseline"]
     top = images.nlargest(count, "difference").reset_index(drop=True)
-    kept = _tiles(run, model or comparison.candidate, band)
+    kept = _tiles(run, model or comparison.candidate, levels)
     return Worst(band, _classes(images, comparison), top.assign(tile=[kept.get(one, -1) for one in top["image"]]))
 
 
@@ -104,11 +107,11 @@ def _classes(images: pd.DataFrame, comparison: Comparison) -> pd.DataFrame:
     return table.sort_values("ratio", ascending=False, kind="stable", ignore_index=True)
 
 
-def _tiles(run: Run | None, model: str, band: Band) -> dict[int, int]:
-    """First tile of each image that the run kept of the model at a level of the band: of its largest error."""
+def _tiles(run: Run | None, model: str, levels: pd.Series[int]) -> dict[int, int]:
+    """First tile of each image that the run kept of the model at one of the levels: of its largest error."""
     if run is None:
         return {}
     kept = run.table("worst")
-    kept = kept[(kept["model"] == model) & kept["sigma"].between(band.sigma_low, band.sigma_high)]
+    kept = kept[(kept["model"] == model) & kept["level"].isin(levels)]
     largest = kept.sort_values("error", ascending=False, kind="stable").drop_duplicates("image")
     return {int(image): int(tile) for image, tile in zip(largest["image"], largest["tile"], strict=True)}

@@ -1,4 +1,4 @@
-"""The leaderboard as a dot plot: a row per model, a panel per measure, each dot with its interval and its number."""
+"""Leaderboards as dot plots: of one run a panel per measure, of many runs one measure; each dot with its interval."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from ..numbers import MISSING, number, percent
-from ..tables import WORST_LEVEL
+from ..numbers import MISSING, interval, number, percent
+from ..tables import WORST_LEVEL, each
 from . import style
 
 
@@ -84,3 +84,41 @@ def _axis(figure: go.Figure, rows: pd.DataFrame, column: int) -> None:
         places, written = style.ratio_ticks(least, most)
         few = slice(None, None, -(-len(places) // 3))
         figure.update_xaxes(tickvals=places[few], ticktext=written[few], row=1, col=column)
+
+
+def leaderboard(
+    table: pd.DataFrame, measure: str, better: str, run: str, colours: dict[str, str], theme: style.Theme = "light"
+) -> go.Figure:
+    """From `leaderboard.excerpt`: a row per run and model, best on top; the models of one run in their colours."""
+    if table.empty:
+        return style.empty("No run that can be compared with this one has such a number.", theme)
+    figure = go.Figure()
+    own = [row.run == run and row.model in colours for row in each(table)]
+    inks = [colours[row.model] if ours else style.quiet(theme) for row, ours in zip(each(table), own, strict=True)]
+    names = [
+        f"<b><span style='color:{ink}'>{_place(row)}</span></b>" if ours else f"<span>{_place(row)}</span>"
+        for row, ours, ink in zip(each(table), own, inks, strict=True)
+    ]
+    places = list(range(len(table)))[::-1]
+    for row, place, ink in zip(each(table), places, inks, strict=True):
+        if pd.notna(row.low) and pd.notna(row.high):
+            line = {"color": ink, "width": 2}
+            figure.add_scatter(x=[row.low, row.high], y=[place] * 2, mode="lines", line=line, hoverinfo="skip")
+    hover = [
+        f"<b>{style.text(row.model)}</b> of {style.text(row.run)}<br>{number(row.value)} "
+        f"{interval(row.low, row.high)}<br>{style.text(row.where)}"
+        for row in each(table)
+    ]
+    figure.add_scatter(
+        x=table["value"], y=places, mode="markers", marker={"color": inks, "size": 10}, hovertext=hover,
+        hoverinfo="text", customdata=table[["run"]].to_numpy(),
+    )  # fmt: skip
+    figure.update_yaxes(tickvals=places, ticktext=names, range=[-0.7, len(table) - 0.3], showgrid=False)
+    figure.update_xaxes(title=f"{style.text(measure)}  {style.DIRECTIONS[better]}")
+    return figure.update_layout(
+        template=style.template(theme), height=110 + 26 * len(table), margin={"t": 16, "b": 48}, showlegend=False
+    )
+
+
+def _place(row: Any) -> str:
+    return f"{row.rank:,}. {style.text(row.model)} · {style.text(row.run)}"

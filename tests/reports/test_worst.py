@@ -22,11 +22,12 @@ def run_with_plants() -> synthetic.SyntheticRun:
 
 def test_the_planted_class_and_image_are_named() -> None:
     run = run_with_plants()
-    sigma = float(synthetic.SIGMAS[synthetic.planted_levels()][0])
+    level = int(synthetic.planted_levels().nonzero()[0][0])
+    sigma = float(synthetic.SIGMAS[level])
     run.tables["worst"] = pd.DataFrame(
         [
-            {"model": "b", "level": 0, "sigma": sigma, "image": 7, "error": 1.0, "tile": 8},
-            {"model": "b", "level": 0, "sigma": 39.0, "image": 13, "error": 1.0, "tile": 12},
+            {"model": "b", "level": level, "sigma": sigma, "image": 7, "error": 1.0, "tile": 8},
+            {"model": "b", "level": 22, "sigma": 39.0, "image": 13, "error": 1.0, "tile": 12},
         ]
     )
     report = assemble([run])
@@ -39,6 +40,19 @@ def test_the_planted_class_and_image_are_named() -> None:
     assert others.iloc[0]["low"] < 1.65 < others.iloc[0]["high"]
     assert 3 in set(found.surely["label"])
     assert "images 7" in sentence(found)
+
+
+def test_models_whose_sigmas_differ_in_the_last_digits_are_compared_by_level() -> None:
+    """Two schedules reach a level at sigmas that differ by rounding: the band's ends are in one of them only."""
+    run = run_with_plants()
+    errors = run.tables["evaluations"]
+    errors.loc[errors["model"] == "b", "sigma"] *= 1 + 1e-9
+    report = assemble([run])
+    exact = assemble([run_with_plants()])
+    found, same = (worst_of(one.comparisons[0], one.tables.evaluations) for one in (report, exact))
+    assert found is not None
+    assert same is not None
+    pd.testing.assert_frame_equal(found.images, same.images)
 
 
 def test_nothing_is_named_where_nothing_is_worse() -> None:
