@@ -68,13 +68,15 @@ def _print(series: Series) -> None:
     out.print(f"{plain(series.title)}  {line}", style="bold", markup=False, highlight=False, soft_wrap=True)
     changes = {change.index: change for change in series.changes}
     table = Table("created", "run", "commit", "value", "95% interval", "change")
+    for column in table.columns[:3]:  # what names a run is never cut
+        column.overflow = "fold"
     for index, point in enumerate(series.points):
         change = changes.get(index)
         said = f"{number(change.before)} → {number(change.after)} (p = {number(change.p, 2)})" if change else ""
         cells = (
-            point.created[:16],
+            point.created[:10],
             point.run,
-            point.commit[:12],
+            point.commit[:7] + point.commit[40:],
             number(point.value),
             interval(point.low, point.high),
             said,

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import streamlit as st
 
 from ..errors import SigmascopeError
 from ..evals.store import Run
+from ..reports.attribution import cost, sentence
+from ..reports.attribution_document import stored
+from ..reports.compare import Comparison
+from ..reports.figures.attribution import attribution
+from ..reports.kept import attribution_of
 from ..reports.report import Report, assemble
 from ..reports.summary import summary
+from ..reports.tables import each
 from .downloads import offer
+from .gates import OUTCOMES
 from .view import View, choose_setting, findings, plain, show
+
+SENTENCES = 2
+"""Findings, before the others are folded away."""
 
 
 def page(view: View) -> None:
@@ -29,12 +40,24 @@ def page(view: View) -> None:
     if not (report.comparisons or report.refused):
         st.info(plain(f"There is no second model to compare {report.tables.baseline} with. Choose a run beside it."))
         return
-    st.dataframe(summary(report), hide_index=True)
-    with st.expander("Every difference in words"):
-        findings(report, len(report.findings))
+    _verdicts(view)
+    findings(report, SENTENCES)
     candidates = [one.candidate for one in report.comparisons]
     if candidates:
         _pair(view, candidates)
+
+
+def _verdicts(view: View) -> None:
+    """Which is worse, and where: the table, and a cell for each noise level."""
+    table = summary(view.report)
+    if not any(len(one.metrics) for one in view.report.comparisons):
+        table = table.drop(columns=["metrics worse", "metrics better"], errors="ignore")
+    colours = [OUTCOMES.get(str(verdict).partition(":")[0], "inherit") for verdict in table["verdict"]]
+    said = [f"color: {colour}; font-weight: 600" for colour in colours]
+    st.dataframe(table.style.apply(lambda _: said, subset=["verdict"]), hide_index=True)
+    if any(len(one.levels) for one in view.report.comparisons):
+        show(view.report.where(view.theme), "where-figure")
+        st.caption("Denoising error: ▲ surely worse, ▼ surely better, ? neither ruled out, empty: within the margin.")
 
 
 def _pair(view: View, candidates: list[str]) -> None:
@@ -45,11 +68,12 @@ def _pair(view: View, candidates: list[str]) -> None:
     candidate = st.sidebar.selectbox("Candidate", candidates, index=index, key="candidate", bind="query-params")
     comparison = next(one for one in report.comparisons if one.candidate == candidate)
     models = [comparison.baseline, comparison.candidate]
-    st.subheader(plain(f"{comparison.baseline} and {candidate}, the same seeds"))
+    _attribution(view, comparison)
     setting = choose_setting(view)
     if setting is None:
-        st.caption("No images were kept in this run.")
+        st.caption("No sampler kept images here, so there are none to flip between.")
     else:
+        st.subheader(plain(f"{comparison.baseline} and {candidate}, the same seeds"))
         st.caption("Flip between the two: what jumps is what changed. Mid-grey is no difference.")
         figure = report.pairs(models, setting, view.theme)
         show(figure, "pairs-figure")
@@ -59,6 +83,36 @@ def _pair(view: View, candidates: list[str]) -> None:
     figure = report.denoise_strips(models, view.theme)
     show(figure, "strips-figure")
     offer(view, "levels", figure, lambda: comparison.levels, f"denoise_strips({models!r})")
+
+
+def _attribution(view: View, comparison: Comparison) -> None:
+    """Which noise levels carry the change in samples: a kept attribution of these very models, or how to get one."""
+    st.subheader("Which noise levels carry the change in the samples")
+    sides = [_model(view.report, label) for label in (comparison.baseline, comparison.candidate)]
+    try:
+        kept = attribution_of(view.root, *sides)
+    except SigmascopeError as error:
+        st.warning(plain(str(error)))
+        return
+    if kept is None:
+        first, second = (shlex.quote(f"{run.id}:{name}") for run, name in sides)
+        st.caption("Not measured. This does it and is shown here; where specs are relative, `--root` is their folder:")
+        runs = f"--runs {shlex.quote(str(view.root))}"
+        st.code(f"sigmascope attribute {first} {second} {runs} --root .", language="bash", wrap_lines=True)
+        return
+    found, subject = stored(kept.attribution)
+    for metric in found.metrics:
+        st.markdown(plain(sentence(found, metric, subject)))
+    figure = attribution(found, found.metrics[0], view.theme)
+    show(figure, "attribution-figure")
+    settings = ", ".join(f"{name} {value}" for name, value in subject.settings.items())
+    st.caption(plain(f"{kept.when[:16].replace('T', ' ')} UTC; {cost(found)}. {settings}"))
+
+
+def _model(report: Report, label: str) -> tuple[Run, str]:
+    """The run and the name of a model."""
+    row = next(row for row in each(report.tables.models) if row.label == label)
+    return report.runs[row.source], str(row.name)
 
 
 @st.cache_resource(max_entries=4, show_spinner="Comparing")  # type: ignore[untyped-decorator]

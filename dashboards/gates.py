@@ -16,7 +16,7 @@ from ..reports.text import plain as flat
 from .history import history
 from .view import COLOURS, View, go_to, plain
 
-ROWS = 12
+ROWS = 8
 """Gates shown at once: no others are read."""
 ANY = "any"
 OUTCOMES = {
@@ -83,8 +83,8 @@ def _table(gates: dict[str, KeptGate]) -> pd.DataFrame:
         [
             {
                 "when (UTC)": gate.when[:16].replace("T", " "), "verdict": gate.verdict.outcome.value,
-                "candidate": flat(_named(gate.candidate)), "against": flat(_named(gate.baseline)),
-                "policy": flat(gate.policy), "evidence": flat(gate.headline),
+                "candidate": flat(_named(gate.candidate)), "evidence": flat(gate.headline),
+                "against": flat(_named(gate.baseline)), "policy": flat(gate.policy),
             }
             for gate in gates.values()
         ]

@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from ..errors import StoreError
-from ..evals.store import Run
+from ..evals.store import Run, Store
 from ..reports.figures.history import history as drawn
 from ..reports.history import LEAST, Reading, Series, joined, readings
 from ..reports.numbers import number
@@ -22,7 +22,7 @@ from .view import View, go_to, plain, show
 FIGURE = "history-figure"
 ALL = "all models"
 NEWEST = (50, 200, 1000)
-"""How many runs may be looked at; of others nothing is opened."""
+"""How many comparable runs may be looked at; no other is opened."""
 
 
 def history(view: View) -> None:
@@ -40,9 +40,10 @@ def history(view: View) -> None:
         band = _band(view) if metric == DENOISING_ERROR else None
         setting = _setting(view, metric) if metric != DENOISING_ERROR else ""
     newest = places[3].selectbox("Newest runs", NEWEST, key="newest", bind="query-params")
+    runs, others = _comparable(view)
     found = [
         one
-        for run in view.runs[:newest]
+        for run in runs[:newest]
         for one in _readings(run.digest, str(run.folder), metric, band)
         if model in (ALL, one.model) and setting in ("", one.setting)
     ]
@@ -50,17 +51,27 @@ def history(view: View) -> None:
     figure = drawn(series, view.theme, report.colours, view.run.id)
     show(figure, FIGURE, on_select=_clicked, selection_mode="points")
     st.caption(_explained(series))
+    if others:
+        st.caption(plain(f"{others:,} runs of this folder can't be compared with {view.run.id} and are left out."))
     _point(view, series)
     asked = (metric, "" if model == ALL else str(model), band, newest)
     offer(view, "history", figure, partial(_table, series), _python(view, *asked), _command(view, *asked))
 
 
+def _comparable(view: View) -> tuple[list[Run], int]:
+    """The complete runs that share the chosen one's fingerprint, newest first, and how many don't; none is opened."""
+    known = Store(view.root).index().runs
+    complete = known[known["status"] == "complete"]
+    protocol = known.loc[known["id"] == view.run.id, "protocol"]
+    same = complete[complete["protocol"].isin(protocol)]
+    return [Run(view.root / folder) for folder in same["folder"]], len(complete) - len(same)
+
+
 @st.cache_resource(max_entries=20_000, show_spinner="Reading runs")  # type: ignore[untyped-decorator]
 def _readings(digest: str, folder: str, metric: str, band: tuple[float, float] | None) -> list[Reading]:
-    """Of a complete run; read once per content. A run that can't be read, or is not complete, says nothing."""
-    run = Run(Path(folder))
+    """Read once per content of a run; one that can't be read says nothing."""
     try:
-        return readings(run, metric, band) if run.record.status == "complete" else []
+        return readings(Run(Path(folder)), metric, band)
     except StoreError:
         return []
 
@@ -126,7 +137,7 @@ def _explained(series: list[Series]) -> str:
     )
     return (
         f"{said[:1].upper() + said[1:]}.{few} A point is a run, with its 95% interval over images; runs on the same "
-        "images move together, so less than that can be a change. Click one to choose its run."
+        "images move together, so smaller differences can be changes. Click one to choose its run."
     )
 
 

@@ -27,6 +27,7 @@ from .figures.samplers import samplers
 from .figures.samples import pairs, samples
 from .figures.slices import slices
 from .figures.strips import Shown
+from .figures.where import where
 from .findings import Finding, conditions, findings, in_order
 from .quantities import Curve, against_baseline, quantities, training_weights
 from .quantities import slices as slices_of
@@ -103,6 +104,10 @@ class Report:
         return noise_levels(
             table, self.bands, self.reference, self.colours, unit, theme, asked, weights, weighting.replace("_", " ")
         )
+
+    def where(self, theme: style.Theme = "light") -> go.Figure:
+        """Every comparison's verdict at every noise level, the worst comparison first."""
+        return where(sorted(self.comparisons, key=lambda one: -max((b.ratio for b in one.bands), default=1.0)), theme)
 
     def probes(self, chosen: Sequence[Curve], theme: style.Theme = "light") -> go.Figure:
         """The curves of probes, one under another, with the bands of what is wrong."""

@@ -19,8 +19,7 @@ MOST_TICKS = 12
 def history(
     series: Sequence[Series], theme: style.Theme = "light", colours: Mapping[str, str] | None = None, chosen: str = ""
 ) -> go.Figure:
-    """Runs from left to right, oldest first, evenly spaced, with 95% intervals; a dash of its own for each series of a
-    model.
+    """Runs from left to right, oldest first, evenly spaced, with 95% intervals; each series of a model has its dash.
 
     colours: of models, as in the other figures; by their order where there are none. chosen: a run to make larger.
     """
@@ -33,28 +32,32 @@ def history(
     figure, drawn = go.Figure(), Counter[str]()
     for one in series:
         colour = (colours or {}).get(one.model, own[one.model])
-        _line(figure, one, places, colour, style.DASHES[drawn[one.model] % len(style.DASHES)], chosen)
+        title = one.model if len(own) == len(series) else one.title
+        _line(figure, one, title, places, colour, style.DASHES[drawn[one.model] % len(style.DASHES)], chosen)
         drawn[one.model] += 1
         for change in one.changes:
             _mark(figure, one, change, places, theme)
     shown = ordered[:: -(-len(ordered) // MOST_TICKS)]
     figure.update_xaxes(
-        tickvals=[places[point.run] for point in shown], ticktext=[style.text(_name(point)) for point in shown],
+        tickvals=[places[point.run] for point in shown], ticktext=[_name(point) for point in shown],
         showgrid=False, range=[-0.5, len(ordered) - 0.5],
     )  # fmt: skip
     figure.update_yaxes(title={"text": style.text(series[0].metric.replace("_", " "))})
     return figure.update_layout(template=style.template(theme), height=400, showlegend=len(series) > 1)
 
 
-def _line(figure: go.Figure, one: Series, places: dict[str, int], colour: str, dash: str, chosen: str) -> None:
+def _line(
+    figure: go.Figure, one: Series, title: str, places: dict[str, int], colour: str, dash: str, chosen: str
+) -> None:
     points = one.points
     figure.add_scatter(
         x=[places[point.run] for point in points], y=[point.value for point in points], mode="lines+markers",
-        name=style.text(one.title), line={"color": colour, "width": 1, "dash": dash},
-        marker={"color": colour, "size": [14 if point.run == chosen else 8 for point in points]},
+        name=style.text(title), line={"color": colour, "width": 1, "dash": dash},
+        marker={"color": colour, "size": [14 if point.run == chosen else 8 for point in points], "line": {"width": 0}},
         error_y={
             "type": "data", "symmetric": False, "array": [point.high - point.value for point in points],
-            "arrayminus": [point.value - point.low for point in points], "thickness": 1, "width": 0, "color": colour,
+            "arrayminus": [point.value - point.low for point in points], "thickness": 1, "width": 0,
+            "color": style.rgba(colour, 0.4),
         },
         customdata=[[point.run] for point in points],
         hoverinfo="text",
@@ -84,5 +87,6 @@ def _mark(figure: go.Figure, one: Series, change: Change, places: dict[str, int]
 
 
 def _name(point: Point) -> str:
-    """A commit where one is known, with its sign of local changes, else the run."""
-    return point.commit[:7] + point.commit[40:] if point.commit else point.run
+    """A commit where one is known, with its sign of local changes, else the run; the day under it."""
+    named = point.commit[:7] + point.commit[40:] if point.commit else point.run
+    return f"{style.text(named)}<br>{style.text(point.created[5:10])}"
