@@ -1,14 +1,15 @@
 """Baselines: a run's numbers per level and metric as a small JSON file, committed and reviewed like code.
 
 run -> accept -> baselines/main.json -> `gate --baseline baselines/main.json` -> paired where its per-image errors
-are at hand, in a run with the same ones by hash, else unpaired from the means and standard errors in the file.
+are at hand: in a run with the same ones by hash, or in the file that baseline_errors.py has written and fetches; else
+unpaired from the means and standard errors in the file.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -18,11 +19,14 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ..errors import ConfigError
+from ..errors import ConfigError, StoreError
 from ..evals.records import TABLES, RunRecord
 from ..evals.store import Run, Store
+from .baseline_errors import ErrorsFile, fetch_errors
 from .machine import finite
-from .unpaired import standard_errors
+from .unpaired import NOT_AT_HAND, standard_errors
+
+Write = Callable[[pd.DataFrame], ErrorsFile]
 
 
 class Baseline(BaseModel):
@@ -44,18 +48,28 @@ class Baseline(BaseModel):
     """The run's `levels`, with the standard error over images."""
     metrics: list[dict[str, Any]]
     """The run's `metrics`."""
+    errors: ErrorsFile | None = None
+    """Where its per-image errors lie, if they were written; by `digests` they are the run's."""
 
 
 class BaselineRun(Run):
     """A baseline read like a run: its `levels` (with a column standard_error) and `metrics` are always the file's.
 
     source: a run that makes the very same errors, which are then at hand to pair with. Where that is the run which was
-    accepted, by its id, it lends its images and other tables too.
+    accepted, by its id, it lends its images and other tables too. errors: the same ones without a run. lacking: why
+    there is neither.
     """
 
-    def __init__(self, path: Path, baseline: Baseline, source: Run | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        baseline: Baseline,
+        source: Run | None = None,
+        errors: pd.DataFrame | None = None,
+        lacking: str = "",
+    ) -> None:
         super().__init__(path)
-        self._baseline, self._source = baseline, source
+        self._baseline, self._source, self._errors, self.lacking = baseline, source, errors, lacking
         self._accepted = source if source is not None and source.id == baseline.run.id else None
 
     @property
@@ -79,9 +93,12 @@ class BaselineRun(Run):
             rows = getattr(self._baseline, name)
             return pd.DataFrame(rows).replace({None: np.nan}) if rows else pd.DataFrame(columns=list(TABLES[name]))
         lender = self._source if name == "evaluations" else self._accepted
-        if lender is None:
+        if name == "evaluations" and self._errors is not None:
+            table = self._errors
+        elif lender is not None:
+            table = lender.table(name)
+        else:
             return pd.DataFrame(columns=list(TABLES[name]))
-        table = lender.table(name)
         names = [model.name for model in self.record.models]
         return table[table["model"].isin(names)].reset_index(drop=True)
 
@@ -92,8 +109,11 @@ class BaselineRun(Run):
         return self._accepted.worst(model) if self._accepted else {}
 
 
-def accept(run: Run, reason: str, now: datetime | None = None) -> Baseline:
-    """A run's numbers as a baseline. Raises ConfigError without a reason, and for an incomplete or empty run."""
+def accept(run: Run, reason: str, now: datetime | None = None, write: Write | None = None) -> Baseline:
+    """A run's numbers as a baseline. Raises ConfigError without a reason, and for an incomplete or empty run.
+
+    write: takes the run's evaluations, once all else is checked, and says where it put them.
+    """
     if not reason.strip():
         raise ConfigError("--reason: expected why this is accepted, got nothing")
     record = run.record
@@ -111,6 +131,7 @@ def accept(run: Run, reason: str, now: datetime | None = None) -> Baseline:
         run=record.model_copy(update={"suite": {}, "cells": []}),
         levels=finite(levels.to_dict("records")),
         metrics=finite(metrics.to_dict("records")),
+        errors=write(evaluations) if write else None,
     )
 
 
@@ -146,7 +167,8 @@ def gate_pair(store: Store, baseline: str, candidate: str) -> list[Run]:
     """The runs of a baseline and a candidate, as `Store.pair`, where the baseline may be a baseline file too.
 
     A file pairs with the errors of the run it came from, where the store has that with the very same ones; or else with
-    those of the candidate's run, where a model of the same name makes them and so has not changed; or else with none.
+    those of the candidate's run, where a model of the same name makes them and so has not changed; or else with those
+    it says where to fetch; or else with none. Raises StoreError where what is fetched isn't what was accepted.
     """
     if not baseline.endswith(".json"):
         return store.pair(baseline, candidate)
@@ -156,7 +178,20 @@ def gate_pair(store: Store, baseline: str, candidate: str) -> list[Run]:
     for run in (*at_hand, Run(other.folder)):
         if kept.digests and kept.digests.items() <= error_hashes(run.table("evaluations")).items():
             return [BaselineRun(Path(baseline), kept, run), other]
-    return [BaselineRun(Path(baseline), kept), other]
+    errors, lacking = _fetched(Path(baseline), kept)
+    return [BaselineRun(Path(baseline), kept, None, errors, lacking), other]
+
+
+def _fetched(path: Path, kept: Baseline) -> tuple[pd.DataFrame | None, str]:
+    """The per-image errors that a baseline says where to find, or why there are none."""
+    if kept.errors is None:
+        return None, NOT_AT_HAND
+    errors, why = fetch_errors(kept.errors, path.parent)
+    if errors is None:
+        return None, f"{NOT_AT_HAND}, and its per-image errors can't be fetched from {kept.errors.place}: {why}"
+    if not kept.digests.items() <= error_hashes(errors).items():
+        raise StoreError(f"{kept.errors.place}: expected the errors that baseline {path} was made from, got others")
+    return errors, ""
 
 
 def error_hashes(evaluations: pd.DataFrame) -> dict[str, str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from .gate import incomparable, judge, unequal
 from .policy import DENOISING_ERROR, Policy
 from .report import Report, assemble
-from .unpaired import marked
+from .unpaired import lacking, marked
 from .verdicts import Verdict
 
 if TYPE_CHECKING:
@@ -44,4 +44,4 @@ def decide(runs: Sequence[Run], policy: Policy) -> Decision:
         return Decision(report, incomparable(report.refused[0].reason))
     source = report.tables.models.set_index("label")["source"]
     chosen = [one for one in report.comparisons if source[one.candidate] == len(runs) - 1]
-    return Decision(report, marked(judge(policy, chosen), chosen, DENOISING_ERROR))
+    return Decision(report, marked(judge(policy, chosen), chosen, DENOISING_ERROR, lacking(runs)))

@@ -33,7 +33,7 @@ from .quantities import Curve, against_baseline, quantities, training_weights
 from .quantities import slices as slices_of
 from .ranking import rankings
 from .tables import Tables, each
-from .unpaired import said_of
+from .unpaired import lacking, said_of
 from .worst import worst_findings
 
 if TYPE_CHECKING:
@@ -179,5 +179,5 @@ def assemble(runs: Sequence[Run], baseline: str | None = None, settings: Setting
     tables = frames.collect(runs, baseline)
     comparisons, refused = compare_all(tables, runs, settings)
     said = in_order([*findings(comparisons, refused), *worst_findings(comparisons, tables.evaluations)])
-    first = [*conditions(runs), *said_of(comparisons)]
+    first = [*conditions(runs), *said_of(comparisons, lacking(runs))]
     return Report(tuple(runs), tables, tuple(comparisons), tuple(refused), tuple(said), tuple(first))

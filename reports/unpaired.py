@@ -19,7 +19,10 @@ from ..metrics.intervals import verdict
 from .verdicts import Verdict
 
 if TYPE_CHECKING:
+    from ..evals.store import Run
     from .compare import Comparison, Settings
+
+NOT_AT_HAND = "the baseline's run is not at hand"
 
 
 def standard_errors(evaluations: pd.DataFrame) -> pd.DataFrame:
@@ -79,21 +82,25 @@ def is_unpaired(comparison: Comparison) -> bool:
     return "unpaired" in comparison.levels
 
 
-def said_of(comparisons: Sequence[Comparison]) -> list[str]:
+def lacking(runs: Sequence[Run]) -> str:
+    """Why per-image errors are not at hand, as a baseline's reader found it."""
+    return next((why for run in runs if (why := getattr(run, "lacking", ""))), NOT_AT_HAND)
+
+
+def said_of(comparisons: Sequence[Comparison], why: str = NOT_AT_HAND) -> list[str]:
     """A sentence for each comparison that had to do without pairs."""
     return [
-        f"{one.candidate} is compared with {one.baseline} unpaired: the baseline's per-image errors are not at hand, "
-        "so intervals are wider than they need be."
+        f"{one.candidate} is compared with {one.baseline} unpaired: {why}. Intervals are wider than they need be."
         for one in comparisons
         if is_unpaired(one)
     ]
 
 
-def marked(verdict: Verdict, comparisons: Sequence[Comparison], metric: str) -> Verdict:
+def marked(verdict: Verdict, comparisons: Sequence[Comparison], metric: str, why: str = NOT_AT_HAND) -> Verdict:
     """The same verdict, whose checks of `metric` say "unpaired" where they are."""
     models = {one.candidate for one in comparisons if is_unpaired(one)}
     checks = tuple(
-        replace(check, evidence=f"{check.evidence} (unpaired: the baseline's run is not at hand)")
+        replace(check, evidence=f"{check.evidence} (unpaired: {why})")
         if check.model in models and check.metric == metric
         else check
         for check in verdict.checks
