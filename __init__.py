@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ._version import __version__
 
 if TYPE_CHECKING:
-    from . import metrics
+    from . import figures, metrics
     from .evals import loggers, parameterization, samplers, schedules
     from .evals.companions import Autoencoder, TextEncoder
     from .evals.conditioning import Guidance, guided
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from .evals.noise import Noise
     from .evals.store import Run, Store
     from .evals.training import probe
-    from .reports import figures
 
 _HOMES = {
     "Autoencoder": "evals.companions:Autoencoder",
@@ -36,7 +35,7 @@ _HOMES = {
     "Store": "evals.store:Store",
     "TextEncoder": "evals.companions:TextEncoder",
     "Traits": "evals.denoiser:Traits",
-    "figures": "reports.figures",
+    "figures": "figures",
     "guided": "evals.conditioning:guided",
     "inspect": "evals.inspect:inspect",
     "lightning_callback": "evals.loggers:lightning_callback",

@@ -27,8 +27,9 @@ from .cli_diagnose import diagnose
 from .cli_history import history
 from .cli_inspect import inspect
 from .cli_kept import KeepOption, told_kept
-from .cli_models import TrustPickle
+from .cli_models import RunsFolder, TrustPickle
 from .cli_plan import plan as planned
+from .cli_report import compare, report
 from .cli_schema import schema
 from .cli_sequential import Asked, BudgetOption, DataOption, LimitOption, SequentialOption, decide_sequentially
 from .errors import ConfigError, SigmascopeError
@@ -63,11 +64,6 @@ _UsageError: Any = typer.BadParameter.__base__  # typer carries its own click, a
 
 
 OutFolder = Annotated[Path, typer.Option("--out", help="Folder of runs.", envvar="SIGMASCOPE_RUNS")]
-RunsFolder = Annotated[Path, typer.Option("--runs", help="Folder of runs.", envvar="SIGMASCOPE_RUNS")]
-OutputFiles = Annotated[
-    list[Path] | None,
-    typer.Option("--output", "-o", help="Also write a file: .html, .md or .json.", show_default=False),
-]
 GateFiles = Annotated[
     list[Path] | None,
     typer.Option("--output", "-o", help="Also write a file: .html, .md, .json or .xml (JUnit).", show_default=False),
@@ -144,22 +140,7 @@ def demo(
     out.print(f"\nLook closer:  sigmascope view {out_folder}", soft_wrap=True, markup=False)
 
 
-@app.command()
-def compare(
-    base: Annotated[str, typer.Argument(help="RUN or RUN:MODEL.", show_default=False)],
-    candidates: Annotated[list[str], typer.Argument(help="RUN or RUN:MODEL, one or more.", show_default=False)],
-    runs_folder: RunsFolder = Path("runs"),
-    output: OutputFiles = None,
-) -> None:
-    """Compare models with a baseline, in pairs: where do they differ, and how surely? Three or more are ranked too."""
-    from .evals.store import Store
-    from .reports.files import check_outputs, write_report
-    from .reports.report import assemble
-
-    check_outputs(output or [])
-    report = assemble(Store(runs_folder).together(base, *candidates))
-    print_report(report)
-    write_report(output or [], report)
+app.command()(compare)
 
 
 @app.command()
@@ -209,22 +190,7 @@ def gate(
     raise typer.Exit(decision.verdict.exit_code)
 
 
-@app.command()
-def report(
-    runs: Annotated[list[str], typer.Argument(help="Runs, or RUN:MODEL.", show_default=False)],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The file: .html, .md or .json.")] = Path(
-        "report.html"
-    ),
-    runs_folder: RunsFolder = Path("runs"),
-) -> None:
-    """Write runs up as one self-contained file."""
-    from .evals.store import Store
-    from .reports.files import check_outputs, write_report
-    from .reports.report import assemble
-
-    check_outputs([output])
-    found = [Store(runs_folder).find(reference) for reference in runs]
-    write_report([output], assemble(found))
+app.command()(report)
 
 
 @app.command()

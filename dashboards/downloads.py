@@ -21,7 +21,7 @@ ADDRESS = {
     "sort_model", "worst_level", "show", "about", "with", "candidate", "gate", "verdict", "gated", "gates_page",
     "follow", "followed", "band", "history_setting", "newest",
     "look", "ranked_by", "runs_words", "runs_status", "runs_order", "runs_gate", "runs_model", "runs_data", "runs_since",
-    "runs_until",
+    "runs_until", "view", "samplers_of", "blamed", "walk", "by_step", "film_of", "film_sample",
 }  # fmt: skip
 """Keys of widgets bound to the address. What the browser's own address holds is only known after the next rerun."""
 
@@ -61,11 +61,13 @@ def offer(
 
 def python(view: View, made_by: str) -> str:
     """The lines that make a figure again, `made_by` standing after `report.`."""
-    ids = [run.id for run in view.report.runs]
-    lines = ["from sigmascope import Store", "from sigmascope.reports.report import assemble"]
+    folders = [str(run.folder) for run in view.report.runs]
+    runs = repr(folders[0] if len(folders) == 1 else folders)
+    lines = ["from sigmascope import figures"]
     lines += ["from sigmascope.reports.quantities import Curve"] if "Curve(" in made_by else []
-    lines += ["", f"runs = [Store({str(view.root)!r}).find(name) for name in {ids!r}]"]
-    lines += [f"report = assemble(runs, {view.report.tables.baseline!r})", f"report.{made_by}.show()"]
+    lines += ["from sigmascope.reports.trajectories import Quantity"] if "Quantity(" in made_by else []
+    lines += ["", f"report = figures.report({runs}, baseline={view.report.tables.baseline!r})"]
+    lines.append(f"report.{made_by}.show()")
     return "\n".join(lines)
 
 

@@ -58,6 +58,12 @@ def sections(report: Report) -> list[Section]:
     return [_told_apart(section, taken) for part in parts if (section := part(report)).plates]
 
 
+def slug(words: str) -> str:
+    """Words as part of a file's name."""
+    flat = unicodedata.normalize("NFKD", words).encode("ascii", "ignore").decode().lower()
+    return re.sub("[^a-z0-9]+", "-", flat).strip("-")[:LONGEST] or "unnamed"
+
+
 def _told_apart(section: Section, taken: set[str]) -> Section:
     """No two files of one name, whatever metrics and samplers are called."""
     named = []
@@ -76,8 +82,11 @@ def plates(report: Report) -> Iterator[Plate]:
 
 def _overview(report: Report) -> Section:
     note = "Each model at its worst noise level and at its best sampler setting, with 95% intervals."
-    shown = bool(report.comparisons or metric_names(report.tables))
-    return Section("overview", "Overview", note, (Plate("overview", report.overview),) if shown else ())
+    found = [Plate("overview", report.overview)] if report.comparisons or metric_names(report.tables) else []
+    if any(len(one.levels) for one in report.comparisons):
+        said = "The denoising error at every noise level against the baseline's, all levels tested at once."
+        found.append(Plate("where", report.where, "Which model is worse, and where", said))
+    return Section("overview", "Overview", note, tuple(found))
 
 
 def _noise_levels(report: Report) -> Section:
@@ -141,7 +150,7 @@ def _slices(report: Report) -> Section:
     model = pair.candidate if pair else report.tables.baseline
     parts = {(one.probe, one.quantity): slices(report.tables, one) for one in offered(report.tables)}
     found = [
-        Plate(f"slices-{_slug(own[0].name)}", partial(report.slices, model, own[0]), f"{own[0].name} of {model}")
+        Plate(f"slices-{slug(own[0].name)}", partial(report.slices, model, own[0]), f"{own[0].name} of {model}")
         for own in parts.values()
         if len(own) > 1 and _mostly_known(report, model, own)
     ]
@@ -162,7 +171,7 @@ def _samplers(report: Report) -> Section:
         "noise levels do."
     )
     found = [
-        Plate(f"samplers-{_slug(metric)}", partial(report.samplers, metric), metric)
+        Plate(f"samplers-{slug(metric)}", partial(report.samplers, metric), metric)
         for metric in metric_names(report.tables)
     ]
     return Section("samplers", "Samplers", note, tuple(found))
@@ -194,7 +203,7 @@ def _probes(report: Report) -> Section:
             found.setdefault(one.probe, []).append(one)
     note = "Every quantity that probes measured, with 95% intervals. Shades mark the levels of a finding."
     shown = [
-        Plate(f"probe-{_slug(probe)}", partial(report.probes, curves), probe.replace("_", " ").capitalize())
+        Plate(f"probe-{slug(probe)}", partial(report.probes, curves), probe.replace("_", " ").capitalize())
         for probe, curves in found.items()
     ]
     return Section("probes", "Probes", note, tuple(shown))
@@ -203,7 +212,7 @@ def _probes(report: Report) -> Section:
 def _samples(report: Report) -> Section:
     note = "A column is one seed: the same starting noise in every model. Of each sampler, its dearest setting."
     found = [
-        Plate(f"samples-{_slug(cell_title(row))}", partial(report.samples, **setting(row)), cell_title(row))
+        Plate(f"samples-{slug(cell_title(row))}", partial(report.samples, **setting(row)), cell_title(row))
         for _, row in sample_settings(report.tables).iterrows()
     ]
     return Section("samples", "Samples", note, tuple(found))
@@ -212,9 +221,3 @@ def _samples(report: Report) -> Section:
 def _panels(report: Report, name: str, title: str, note: str, curves: list[Curve]) -> list[Plate]:
     measured = [curve for curve in curves if curve in offered(report.tables)]
     return [Plate(name, partial(report.probes, measured), title, note)] if measured else []
-
-
-def _slug(words: str) -> str:
-    """Words as part of a file's name."""
-    flat = unicodedata.normalize("NFKD", words).encode("ascii", "ignore").decode().lower()
-    return re.sub("[^a-z0-9]+", "-", flat).strip("-")[:LONGEST] or "unnamed"
