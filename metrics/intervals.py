@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from ..errors import ConfigError, DataError
+from .tails import Shape
 
 Floats = NDArray[np.float64]
 Verdict = Literal["pass", "fail", "inconclusive"]
@@ -79,7 +80,8 @@ class PairedRatio:
 
     ratio, low, high: two-sided interval, each column alone.
     band_low, band_high: two-sided interval, all columns at once (max-T).
-    lower: one-sided lower bound of the log ratio, all columns at once; the FAIL side of `verdict`.
+    lower: lower bound of the log ratio, all columns at once; the FAIL side of `verdict`. log(band_low), or less where
+    several tables share alpha: what fails is outside its interval, and the interval shown is the one that decides.
     upper: one-sided upper bound of the log ratio, each column alone; the PASS side of `verdict`.
     influence (n, k): psi of the log ratio.
     error: standard error of the log ratio.
@@ -155,13 +157,15 @@ def paired_log_ratio(
     """Ratio of the means of two tables (n, k) of non-negative errors: the same images under the same noise, row by row.
 
     The log ratio of means has influence psi_i = c_i/mean(c) - b_i/mean(b), hence SE = sd(psi)/sqrt(n). One column's
-    quantiles are Student's t at n - 1. Those over columns are of the largest Gaussian multiplier sum of psi/sd
-    (Chernozhukov, Chetverikov & Kato 2013), divided by a common chi so that one column gives Student's t again.
+    bounds are by Student's t, with fewer degrees of freedom where few images carry the spread, and Hall's correction of
+    skewness (`tails.Shape`). Over all columns, the quantile of the largest Gaussian multiplier sum of psi/sd
+    (Chernozhukov, Chetverikov & Kato 2013) says which tail each column is held to, and its own shape how far that
+    reaches; one column gives its own bounds again.
     Equal columns give a ratio of exactly 1 and an interval of width 0, also when they are all zero.
 
     families: how many such tables share alpha = 1 - confidence on the FAIL side: `lower` is at alpha / families.
 
-    NaN in both tables: this image was not asked at this level. Then n is each column's own, and chi that of the least.
+    NaN in both tables: this image was not asked at this level. Then n is each column's own.
 
     Raises DataError for differing shapes, NaN in one table only, fewer than 2 values in a column, negative values or
     infinite ones.
@@ -179,32 +183,31 @@ def paired_log_ratio(
     psi[:, np.isnan(ratio)] = np.nan
     error = psi.std(axis=0, ddof=1, where=asked) / np.sqrt(n)
 
+    shape = Shape.of(np.where(asked, psi, np.nan))
     largest, largest_size = _maxima(psi, asked, resamples, seed)
-    share = tail / families
-    one, two = stats.t.ppf(1 - tail, n - 1), stats.t.ppf(1 - tail / 2, n - 1)
-    # The exact quantile over columns is never below one column's: the maximum keeps Monte Carlo noise from saying so.
-    one_band = np.maximum(stats.t.ppf(1 - share, n - 1), np.quantile(largest, 1 - share))
-    two_band = np.maximum(two, np.quantile(largest_size, 1 - tail))
+    two_tail = _tail(np.quantile(largest_size, 1 - tail), tail / 2)
+    one_tail = min(two_tail, _tail(np.quantile(largest, 1 - tail / families), tail / families))
     log = np.log(ratio)
     return PairedRatio(
         ratio=ratio,
-        low=np.exp(log - two * error),
-        high=np.exp(log + two * error),
-        band_low=np.exp(log - two_band * error),
-        band_high=np.exp(log + two_band * error),
-        lower=log - one_band * error,
-        upper=log + one * error,
+        low=np.exp(log - shape.below(tail / 2, n) * error),
+        high=np.exp(log + shape.above(tail / 2, n) * error),
+        band_low=np.exp(log - shape.below(two_tail, n) * error),
+        band_high=np.exp(log + shape.above(two_tail, n) * error),
+        lower=log - shape.below(one_tail, n) * error,
+        upper=log + shape.above(tail, n) * error,
         influence=np.where(asked, psi, np.nan),
         error=error,
     )
 
 
-def simultaneous(psi: ArrayLike, confidence: float = 0.95, resamples: int = 2000, seed: int = 0) -> float:
-    """How many standard errors either side of k means of psi (n, k) hold for all of them at once (max-T, as above)."""
+def simultaneous(psi: ArrayLike, confidence: float = 0.95, resamples: int = 2000, seed: int = 0) -> Floats:
+    """How many standard errors (k,) either side of k means of psi (n, k) hold for all of them at once, as above."""
     table = _table(psi)
     largest = _maxima(table, np.ones(table.shape, bool), resamples, seed)[1]
-    own = stats.t.ppf((1 + _checked(confidence)) / 2, len(table) - 1)
-    return float(max(own, np.quantile(largest, confidence)))
+    tail = _tail(np.quantile(largest, _checked(confidence)), (1 - confidence) / 2)
+    shape = Shape.of(table)
+    return np.maximum(shape.below(tail, len(table)), shape.above(tail, len(table)))
 
 
 def verdict(lower: float, upper: float, margin: float) -> Verdict:
@@ -241,7 +244,7 @@ def _pair(baseline: ArrayLike, candidate: ArrayLike) -> tuple[Floats, Floats, ND
 
 
 def _maxima(psi: Floats, asked: NDArray[np.bool_], resamples: int, seed: int) -> tuple[Floats, Floats]:
-    """Per resample the largest and the largest absolute studentised multiplier sum over the columns that vary."""
+    """Per resample the largest and the largest absolute normal of those that the columns which vary have in common."""
     spread = psi.std(axis=0, ddof=1, where=asked)
     columns = spread > 0
     if not columns.any():
@@ -251,10 +254,15 @@ def _maxima(psi: Floats, asked: NDArray[np.bool_], resamples: int, seed: int) ->
     scaled = (psi - psi.mean(axis=0, where=asked)) / (spread * np.sqrt(n - 1))
     scaled[~asked] = 0.0
     rng = np.random.default_rng(seed)
-    chi = np.sqrt(rng.chisquare(n.min() - 1, size=(resamples, 1)) / (n.min() - 1))
     sums = np.concatenate([rng.standard_normal((size, len(psi))) @ scaled for size in _blocks(resamples, len(psi))])
-    sums = sums / chi
     return sums.max(axis=1), np.abs(sums).max(axis=1)
+
+
+def _tail(largest: float, alone: float) -> float:
+    """One column's tail probability beyond the quantile `largest` of the largest of them all, a normal's; no more than
+    that of a column alone, for the exact quantile is never below its own, and Monte Carlo noise can't say so.
+    """
+    return min(float(stats.norm.sf(largest)), alone)
 
 
 def _blocks(resamples: int, n: int) -> list[int]:

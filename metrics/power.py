@@ -7,6 +7,7 @@ power. `needed` is the closed form for one column; `settling` says how many imag
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from ..errors import DataError
-from .intervals import Floats
+from .tails import Floats, Shape
 
 _SEED = 0
 
@@ -35,7 +36,8 @@ class Design:
     """What n images would show, to first order: estimates are normal with the pilot's covariance over n.
 
     psi (n0, k): the pilot's influence values of k differences, NaN where an image was not asked. The FAIL side has the
-    critical value of the largest of the k (max-T), the PASS side each column's own, as `paired_log_ratio` has them.
+    critical value of the largest of the k (max-T), the PASS side each column's own, both reaching as far as the pilot's
+    skewness and kurtosis have it, as in `paired_log_ratio`.
     """
 
     def __init__(self, psi: ArrayLike, confidence: float = 0.95, families: float = 1, draws: int = 4000) -> None:
@@ -47,23 +49,40 @@ class Design:
             raise DataError(f"a plan needs at least 2 images at each level, got influence values of {table.shape}")
         self.spread: Floats = table.std(axis=0, ddof=1, where=asked)
         """Standard deviation of one image's psi, (k,)."""
+        self._shape = Shape.of(np.where(asked, table, np.nan))
         centred = np.where(asked, table - table.mean(axis=0, where=asked), 0.0)
         scale = np.where(self.spread > 0, self.spread, 1.0) * np.sqrt(count - 1)
         rng = np.random.default_rng(_SEED)
         self._normal: Floats = rng.standard_normal((draws, len(table))) @ (centred / scale)
-        alpha = 1.0 - confidence
-        self.one = float(stats.norm.ppf(confidence))
-        own = float(stats.norm.ppf(1.0 - alpha / families))
-        self.critical = max(own, float(np.quantile(self._normal.max(axis=1), 1.0 - alpha / families)))
-        """Of the largest of k studentised differences: the FAIL side's."""
+        self._alpha = 1.0 - confidence
+        alpha = self._alpha / families
+        sides = np.quantile(np.abs(self._normal).max(axis=1), confidence), stats.norm.isf(self._alpha / 2)
+        self.critical = float(max(*sides, np.quantile(self._normal.max(axis=1), 1.0 - alpha), stats.norm.isf(alpha)))
+        """Of the largest of k studentised differences: the FAIL side's, from very many images."""
+        self._tail = float(stats.norm.sf(self.critical))
 
     def chances(self, images: float, change: ArrayLike, margin: ArrayLike) -> Chances:
         """Of the verdict on k true differences against margins, each (k,) or a number, from so many images."""
         error = self.spread / math.sqrt(images)
+        one, all_ = self._shape.above(self._alpha, images), self._shape.below(self._tail, images)
         estimate = np.asarray(change, np.float64) + error * self._normal
-        within = estimate + self.one * error < np.asarray(margin, np.float64)
-        fails = ((estimate - self.critical * error > 0) & ~within).any(axis=1)
+        within = estimate + one * error < np.asarray(margin, np.float64)
+        fails = ((estimate - all_ * error > 0) & ~within).any(axis=1)
         return Chances(float(within.all(axis=1).mean()), float(fails.mean()))
+
+    def alone(self, change: float, margin: float, power: float = 0.9) -> tuple[Floats, Floats]:
+        """Images (k,) at which each column by itself passes when unchanged, and at which it fails by the bound over all
+        columns when worse by `change`: `needed` with what a bound reaches at that number of images.
+        """
+
+        def settled(distance: float, tail: float, reach: Callable[[float, Floats], Floats]) -> Floats:
+            images = np.full(self.spread.shape, 1e9)
+            for _ in range(40):  # a fixed point: images -> how far a bound reaches -> images
+                critical = reach(tail, np.maximum(images, 2.0))
+                images = np.array([needed(s, distance, c, power) for s, c in zip(self.spread, critical, strict=True)])
+            return images
+
+        return settled(margin, self._alpha, self._shape.above), settled(change, self._tail, self._shape.below)
 
     def images(self, change: ArrayLike, margin: ArrayLike, power: float = 0.9, most: float = 1e9) -> float:
         """Least number at which the wanted verdict has this probability: fail where a change is at the margin or

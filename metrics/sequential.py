@@ -33,19 +33,6 @@ def half_width(count: ArrayLike, alpha: ArrayLike, eta2: float) -> Floats:
     return np.asarray(np.sqrt(2.0 * spread / (t**2 * eta2) * np.log1p(np.sqrt(spread) / (2.0 * level))))
 
 
-def p_value(estimate: ArrayLike, error: ArrayLike, count: ArrayLike, eta2: float) -> Floats:
-    """The least alpha whose lower bound is above 0: `half_width` solved for it, at most 1.
-
-    estimate, its standard error after `count` observations. An estimate of exactly 0 without any error has p = 1.
-    """
-    t, size = np.asarray(count, np.float64), np.asarray(estimate, np.float64)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        z2 = np.where(size == 0, 0.0, (size / np.asarray(error, np.float64)) ** 2)
-        power = z2 * t * eta2 / (2.0 * (t * eta2 + 1.0))
-        p = np.sqrt(t * eta2 + 1.0) / (2.0 * np.expm1(power))
-    return np.where(size > 0, np.minimum(p, 1.0), np.where(np.isnan(size), np.nan, 1.0))
-
-
 def tuned(count: float, alpha: float) -> float:
     """The eta^2 whose half-width after `count` observations is the least."""
     best = minimize_scalar(lambda log: float(half_width(count, alpha, float(np.exp(log)))), bounds=(-30, 10))
@@ -53,8 +40,9 @@ def tuned(count: float, alpha: float) -> float:
 
 
 def anytime_log_ratio(baseline: ArrayLike, candidate: ArrayLike, confidence: float, eta2: float) -> PairedRatio:
-    """`paired_log_ratio` with bounds that hold at all looks together: its `lower` by Holm over the columns, its bands
-    by Bonferroni, each column with its own number of images (NaN in both tables: not asked).
+    """`paired_log_ratio` with bounds that hold at all looks together: over the columns by Bonferroni, each column with
+    its own number of images (NaN in both tables: not asked). `lower` is the band's own, so that what fails is outside
+    its interval; a first failure ends the search, and Holm's steps begin at Bonferroni's.
 
     The log ratio of means is asymptotically linear, so the sequence of its estimates has the bounds of a mean's, with
     the spread of its influence values. eta2 must be fixed before the data are seen.
@@ -68,14 +56,13 @@ def anytime_log_ratio(baseline: ArrayLike, candidate: ArrayLike, confidence: flo
     def half(level: float | Floats) -> Floats:
         return np.asarray(half_width(count, level, eta2) * root)
 
-    shares = holm_shares(p_value(log, fixed.error, count, eta2), alpha)
     return replace(
         fixed,
         low=np.exp(log - half(alpha / 2)),
         high=np.exp(log + half(alpha / 2)),
         band_low=np.exp(log - half(alpha / 2 / columns)),
         band_high=np.exp(log + half(alpha / 2 / columns)),
-        lower=log - half(shares),
+        lower=log - half(alpha / 2 / columns),
         upper=log + half(alpha),
     )
 

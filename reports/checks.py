@@ -17,7 +17,8 @@ from scipy import stats
 
 from ..metrics.intervals import Floats, verdict
 from ..metrics.power import settling
-from .compare import Comparison, find_bands
+from ..metrics.tails import Shape
+from .compare import Comparison, Settings, find_bands
 from .findings import band_sentence
 from .numbers import interval, number, percent, sigma_range, signed
 from .policy import DENOISING_ERROR, Rule
@@ -48,6 +49,13 @@ class Bounds:
         columns = (self.estimate, self.error, self.lower, self.upper, self.count)
         rows = zip(*(column[unclear] for column in columns), strict=True)
         return max(settling(e, error, low, high, self.margin, int(n)) - float(n) for e, error, low, high, n in rows)
+
+
+def _share(settings: Settings, tests: int) -> float:
+    """The FAIL side's alpha of one of so many tests that share it with the policy's other tables: half of alpha at
+    most, as an interval's end has, so that what fails is outside the interval that is shown.
+    """
+    return (1 - settings.confidence) / max(2.0, settings.families * tests)
 
 
 def check(rule: Rule, comparison: Comparison) -> Iterator[Check]:
@@ -81,14 +89,14 @@ def _bounds(rule: Rule, levels: pd.DataFrame, tests: int, comparison: Comparison
         margin, estimate = math.log1p(rule.margin.rel), np.log(column["ratio"])
         return Bounds(estimate, column["error"], column["lower"], column["upper"], margin, column["images"])
     settings = comparison.settings
-    alpha, freedom = 1 - settings.confidence, column["images"] - 1
-    one, all_ = stats.t.ppf(1 - alpha, freedom), stats.t.ppf(1 - alpha / settings.families / tests, freedom)
+    alpha, of = 1 - settings.confidence, "candidate" if rule.max is not None else "difference"
+    error, shape = column[f"{of}_error"], Shape(column[f"{of}_skewness"], column[f"{of}_kurtosis"])
+    one, all_ = shape.above(alpha, column["images"]), shape.below(_share(settings, tests), column["images"])
     if rule.max is not None:
-        estimate, error, margin = column["candidate"] - rule.max, column["candidate_error"], 0.0
+        estimate, margin = column["candidate"] - rule.max, 0.0
     else:
         assert rule.margin is not None
-        estimate, error = column["candidate"] - column["baseline"], column["difference_error"]
-        margin = rule.margin.abs or 0.0
+        estimate, margin = column["candidate"] - column["baseline"], rule.margin.abs or 0.0
     return Bounds(estimate, error, estimate - all_ * error, estimate + one * error, margin, column["images"])
 
 
@@ -102,7 +110,7 @@ def _levels(rule: Rule, comparison: Comparison, band: tuple[float, float] | None
     outcome = worst(list(outcomes))
     unclear = np.array([one is not Outcome.PASS for one in outcomes])
     if rule.margin is None or rule.margin.rel is None:
-        said = _absolute(rule, levels, bounds, outcome, outcomes == outcome)
+        said = _absolute(rule, levels, bounds, outcome, outcomes == outcome, comparison.settings.confidence)
     elif outcome is Outcome.FAIL:
         change = np.where(outcomes == Outcome.FAIL, "worse", "same")
         said = band_sentence(comparison, find_bands(levels.assign(change=change), comparison.candidate)[0])
@@ -123,18 +131,22 @@ def _levels(rule: Rule, comparison: Comparison, band: tuple[float, float] | None
     return _made(rule, comparison, outcome, said, _title(band))
 
 
-def _absolute(rule: Rule, levels: pd.DataFrame, bounds: Bounds, outcome: Outcome, these: np.ndarray) -> str:
+def _absolute(
+    rule: Rule, levels: pd.DataFrame, bounds: Bounds, outcome: Outcome, these: np.ndarray, confidence: float
+) -> str:
     """A ceiling or an absolute margin: the level that decides."""
     place = np.flatnonzero(these)[np.argmax(bounds.estimate[these])]
     row = levels.iloc[int(place)]
     shift = row["candidate"] if rule.max is not None else row["candidate"] - row["baseline"]
-    half = row["candidate_error" if rule.max is not None else "difference_error"] * _TWO_SIDED
+    of = "candidate" if rule.max is not None else "difference"
+    shape, tail = Shape(row[f"{of}_skewness"], row[f"{of}_kurtosis"]), (1 - confidence) / 2
+    low, high = (row[f"{of}_error"] * float(side(tail, row["images"])) for side in (shape.below, shape.above))
     number_ = number(row["candidate"]) if rule.max is not None else signed(shift)
     limit = f"a ceiling of {number(rule.max)}" if rule.max is not None else f"a margin of {number(bounds.margin)}"
     many = "all" if outcome is Outcome.PASS else str(int(these.sum()))
     return (
         f"{limit}: {outcome.value} at {many} of {len(levels)} noise levels, the highest at sigma "
-        f"{number(row['sigma'], 2)}: {number_} {interval(shift - half, shift + half)}"
+        f"{number(row['sigma'], 2)}: {number_} {interval(shift - low, shift + high)}"
     )
 
 
@@ -198,7 +210,8 @@ def _cell(rule: Rule, row: pd.Series[Any], tests: int, comparison: Comparison) -
         low, high = row["candidate_low"], row["candidate_high"]
         low, high = (value, value) if math.isnan(low) or math.isnan(high) else (low, high)
         bounds = _normal(value - rule.max, low - rule.max, high - rule.max, 0.0, row, tests, comparison)
-        said = f"{number(value)} {interval(low, high)} under a ceiling of {number(rule.max)}"
+        shown = interval(*_at(comparison.settings.confidence, value, low, high))
+        said = f"{number(value)} {shown} under a ceiling of {number(rule.max)}"
     else:
         assert rule.margin is not None
         if not row["better"]:
@@ -207,9 +220,10 @@ def _cell(rule: Rule, row: pd.Series[Any], tests: int, comparison: Comparison) -
         sign = 1.0 if row["better"] == "lower" else -1.0
         low, high = sorted((sign * row["low"], sign * row["high"]))
         bounds = _normal(sign * row["difference"], low, high, margin, row, tests, comparison)
+        shown = interval(*_at(comparison.settings.confidence, row["difference"], row["low"], row["high"]))
         said = (
             f"{number(value)} against {number(row['baseline'])}, difference {signed(row['difference'])} "
-            f"{interval(row['low'], row['high']) or 'with no interval'} at a margin of {number(margin)} "
+            f"{shown or 'with no interval'} at a margin of {number(margin)} "
             f"({row['status']})"
         )
     outcome = bounds.outcomes[0]
@@ -218,6 +232,12 @@ def _cell(rule: Rule, row: pd.Series[Any], tests: int, comparison: Comparison) -
     if outcome is Outcome.INCONCLUSIVE and math.isfinite(bounds.upper[0]) and row["samples"] >= 2:
         said += _settled(bounds.more(np.array([True])), "samples")
     return outcome, said
+
+
+def _at(confidence: float, value: float, low: float, high: float) -> tuple[float, float]:
+    """A stored 95% interval at the policy's confidence, its halves scaled as a normal's."""
+    by = float(stats.norm.isf((1 - confidence) / 2)) / _TWO_SIDED
+    return value - by * (value - low), value + by * (high - value)
 
 
 def _normal(
@@ -229,7 +249,7 @@ def _normal(
     settings = comparison.settings
     alpha = 1 - settings.confidence
     one = float(stats.norm.ppf(1 - alpha)) / _TWO_SIDED
-    all_ = float(stats.norm.ppf(1 - alpha / settings.families / tests)) / _TWO_SIDED
+    all_ = float(stats.norm.isf(_share(settings, tests))) / _TWO_SIDED
     return Bounds(
         np.array([estimate]),
         np.array([(high - low) / 2 / _TWO_SIDED]),

@@ -16,6 +16,7 @@ import pandas as pd
 
 from ..errors import IncomparableError
 from ..metrics.intervals import PairedRatio, paired_log_ratio, verdict
+from ..metrics.tails import Shape
 from .tables import Tables, better, each
 from .unpaired import standard_errors, unpaired_levels
 
@@ -85,7 +86,8 @@ class Incomparable:
 NO_LEVELS = pd.DataFrame(
     columns=[
         "level", "sigma", "ratio", "low", "high", "band_low", "band_high", "images", "lower", "upper", "error",
-        "baseline", "candidate", "candidate_error", "difference_error", "verdict", "change",
+        "baseline", "candidate", "candidate_error", "candidate_skewness", "candidate_kurtosis", "difference_error",
+        "difference_skewness", "difference_kurtosis", "verdict", "change",
     ]
 )  # fmt: skip
 
@@ -157,10 +159,11 @@ def compare_levels(
     evaluations: the `evaluations` table. Returns a row per level: level, sigma, ratio, low, high (this level alone),
     band_low, band_high (all levels at once, max-T), images (compared); lower, upper: the verdict's one-sided bounds of
     the log ratio (all levels at once, this level alone) and error, its standard error; baseline and candidate, mean
-    errors, with the standard errors of the candidate's and of their difference; verdict against the margin ("fail":
-    worse for sure, by the bound over all levels, and not shown to be within the margin; "pass": shown to be within it;
-    else "inconclusive"); change ("worse" where the verdict is "fail", "better" where the ratio is lower for sure, by
-    the two-sided bound over all levels, and not shown to be within the margin, else "same").
+    errors, with the standard errors of the candidate's and of their difference and the shapes of both (`tails.Shape`);
+    verdict against the margin ("fail": worse for sure, the interval over all levels being above 1, and not shown to be
+    within the margin; "pass": shown to be within it; else "inconclusive"); change ("worse" where the verdict is "fail",
+    "better" where the interval over all levels is below 1 and the ratio not shown to be within the margin, else
+    "same"). So what is called worse or better has an interval, band_low to band_high, that does not hold 1.
     Raises IncomparableError where the two were not measured at the same levels, or at one of them neither on all that
     the other was.
     """
@@ -184,6 +187,7 @@ def level_table(
     )
     margin = math.log1p(settings.margin)
     images = (~np.isnan(ours)).sum(axis=0)
+    own, apart = Shape.of(theirs), Shape.of(theirs - ours)
     table = pd.DataFrame(
         {
             "level": sigmas.index, "sigma": sigmas.to_numpy(), "ratio": paired.ratio, "low": paired.low,
@@ -191,7 +195,9 @@ def level_table(
             "lower": paired.lower, "upper": paired.upper, "error": paired.error,
             "baseline": np.nanmean(ours, axis=0), "candidate": np.nanmean(theirs, axis=0),
             "candidate_error": np.nanstd(theirs, axis=0, ddof=1) / np.sqrt(images),
+            "candidate_skewness": own.skewness, "candidate_kurtosis": own.kurtosis,
             "difference_error": np.nanstd(theirs - ours, axis=0, ddof=1) / np.sqrt(images),
+            "difference_skewness": apart.skewness, "difference_kurtosis": apart.kurtosis,
             "verdict": [verdict(low, high, margin) for low, high in zip(paired.lower, paired.upper, strict=True)],
         }
     )  # fmt: skip

@@ -76,9 +76,12 @@ def band_sentence(comparison: Comparison, band: Band) -> str:
 def _change(ratio: float, low: float, high: float, baseline: str) -> str:
     """ "34% [30, 38] higher than BASELINE"; from a tripling upwards "3.2 [2.9, 3.6] times that of BASELINE"."""
     if ratio >= 3:
-        return f"{number(ratio, 2)} [{number(low, 2)}, {number(high, 2)}] times that of {baseline}"
+        nearest = number(low, 2 if low >= 1.05 else 4)
+        return f"{number(ratio, 2)} [{nearest}, {number(high, 2)}] times that of {baseline}"
     near, far = (low, high) if ratio > 1 else (high, low)
     bounds = ", ".join(percent(bound, signed=(bound - 1) * (ratio - 1) < 0).removesuffix("%") for bound in (near, far))
+    if bounds.startswith("0.0,"):  # beyond no change, and it must read so
+        bounds = bounds.replace("0.0", number(100 * abs(near - 1), 1), 1)
     return f"{percent(ratio, signed=False)} [{bounds}] {'higher' if ratio > 1 else 'lower'} than {baseline}"
 
 

@@ -61,7 +61,7 @@ class Levels:
 
 
 def size_levels(evaluations: pd.DataFrame, baseline: str, candidate: str | None, wanted: Wanted) -> Levels:
-    """Images for the denoising error, n = ((z_alpha + z_power) sd / distance)^2 in log ratios.
+    """Images for the denoising error, n = ((t_alpha + z_power) sd / distance)^2 in log ratios.
 
     Without a candidate the other model's errors count as `wanted.correlation` correlated with the baseline's.
     Raises IncomparableError as `compare_levels` does, DataError for fewer than 2 images.
@@ -73,13 +73,14 @@ def size_levels(evaluations: pd.DataFrame, baseline: str, candidate: str | None,
         psi = theirs / np.nanmean(theirs, axis=0) - ours / np.nanmean(ours, axis=0)
     design = Design(psi, wanted.confidence, wanted.families)
     margin, change = math.log1p(wanted.margin), math.log1p(wanted.change)
+    to_pass, each_to_fail = design.alone(change, margin, wanted.power)
     table = pd.DataFrame(
         {
             "level": sigmas.index,
             "sigma": sigmas.to_numpy(),
             "spread": design.spread,
-            "to_pass": [needed(spread, margin, design.one, wanted.power) for spread in design.spread],
-            "to_fail": [needed(spread, change, design.critical, wanted.power) for spread in design.spread],
+            "to_pass": to_pass,
+            "to_fail": each_to_fail,
         }
     )
     to_fail = max(2.0, math.ceil(table["to_fail"].max()))

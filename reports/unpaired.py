@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from ..errors import IncomparableError
 from ..metrics.intervals import verdict
+from ..metrics.tails import Shape
 from .verdicts import Verdict
 
 if TYPE_CHECKING:
@@ -41,9 +41,9 @@ def unpaired_levels(baseline: pd.DataFrame, candidate: pd.DataFrame, settings: S
 
     baseline, candidate: rows of `standard_errors` of one model each. The log ratio's variance is the sum of both
     (delta method); the errors of the same images under the same noise are positively correlated, so it is too large and
-    the bounds are cautious. Student's t at the smaller n - 1; over all levels at once by Bonferroni. Columns as of
-    `compare_levels`, and unpaired (true). Raises IncomparableError where the two were not measured at the same
-    levels, or at one of them on fewer than two images.
+    the bounds are cautious. Student's t of an assumed kurtosis at the smaller n; over all levels at once by Bonferroni.
+    Columns as of `compare_levels`, and unpaired (true). Raises IncomparableError where the two were not measured at the
+    same levels, or at one of them on fewer than two images.
     """
     ours, theirs = (frame.sort_values("level").reset_index(drop=True) for frame in (baseline, candidate))
     same = np.array_equal(ours["level"], theirs["level"])
@@ -55,8 +55,10 @@ def unpaired_levels(baseline: pd.DataFrame, candidate: pd.DataFrame, settings: S
     log = np.log(theirs["error"] / ours["error"])
     images = np.minimum(ours["images"], theirs["images"])
     tail, levels = 1 - settings.confidence, len(ours)
-    one, one_band = stats.t.ppf(1 - tail, images - 1), stats.t.ppf(1 - tail / settings.families / levels, images - 1)
-    two, two_band = stats.t.ppf(1 - tail / 2, images - 1), stats.t.ppf(1 - tail / 2 / levels, images - 1)
+    shape = Shape.assumed(levels)
+    one, two = shape.above(tail, images), shape.above(tail / 2, images)
+    one_band = shape.below(tail / max(2.0, settings.families) / levels, images)
+    two_band = shape.above(tail / 2 / levels, images)
     margin = math.log1p(settings.margin)
     table = pd.DataFrame(
         {
@@ -64,8 +66,10 @@ def unpaired_levels(baseline: pd.DataFrame, candidate: pd.DataFrame, settings: S
             "high": np.exp(log + two * error), "band_low": np.exp(log - two_band * error),
             "band_high": np.exp(log + two_band * error), "images": images, "lower": log - one_band * error,
             "upper": log + one * error, "error": error, "baseline": ours["error"], "candidate": theirs["error"],
-            "candidate_error": theirs["standard_error"],
-            "difference_error": np.hypot(ours["standard_error"], theirs["standard_error"]), "unpaired": True,
+            "candidate_error": theirs["standard_error"], "candidate_skewness": shape.skewness,
+            "candidate_kurtosis": shape.kurtosis,
+            "difference_error": np.hypot(ours["standard_error"], theirs["standard_error"]),
+            "difference_skewness": shape.skewness, "difference_kurtosis": shape.kurtosis, "unpaired": True,
         }
     )  # fmt: skip
     table["verdict"] = [verdict(low, high, margin) for low, high in zip(table["lower"], table["upper"], strict=True)]

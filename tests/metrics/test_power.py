@@ -10,6 +10,7 @@ from scipy import stats
 from sigmascope.errors import DataError
 from sigmascope.metrics.intervals import paired_log_ratio, verdict
 from sigmascope.metrics.power import Design, needed, settling
+from sigmascope.metrics.tails import Shape
 
 
 def test_needed_is_the_textbooks() -> None:
@@ -19,13 +20,31 @@ def test_needed_is_the_textbooks() -> None:
 
 
 def test_one_column_needs_the_closed_form() -> None:
-    """Monte Carlo over 4,000 draws: the 90% point of a normal is known to 0.027, 2% of z_a + z_b = 2.93, 4% of n."""
+    """Monte Carlo over 4,000 draws: the 90% point of a normal is known to 0.027, 2% of z_a + z_b = 2.93, 4% of n. The
+    bounds are those of so many images: Student's t, which n / 2.5 degrees make 0.2% wider at 350 degrees. Passing is
+    one-sided, failing by the end of the two-sided interval."""
     psi = np.random.default_rng(0).standard_normal((500, 1))
     design = Design(psi)
-    expected = needed(float(psi.std(ddof=1)), 0.1, stats.norm.ppf(0.95))
-    assert design.images(0.0, 0.1) == pytest.approx(expected, rel=0.1)
-    assert design.images(0.1, 0.1) == pytest.approx(expected, rel=0.1)
+    passing, failing = (needed(float(psi.std(ddof=1)), 0.1, stats.norm.ppf(level)) for level in (0.95, 0.975))
+    assert design.images(0.0, 0.1) == pytest.approx(passing, rel=0.1)
+    assert design.images(0.1, 0.1) == pytest.approx(failing, rel=0.1)
+    to_pass, to_fail = design.alone(0.1, 0.1)
+    assert to_pass[0] == pytest.approx(passing, rel=0.02)
+    assert to_fail[0] == pytest.approx(failing, rel=0.06)  # the quantile of 4,000 draws, as above
     assert math.isinf(design.images(0.05, 0.05 + 1e-9, most=1e6))
+
+
+def test_alone_is_the_fixed_point_of_bounds_at_that_number_of_images() -> None:
+    psi = np.random.default_rng(3).lognormal(0.0, 1.0, (300, 1)) * [1.0, -1.0, 2.0]
+    to_pass, to_fail = Design(psi).alone(0.5, 0.4, 0.8)
+    shape, spread = Shape.of(psi), psi.std(axis=0, ddof=1)
+    for images, distance, reach in (
+        (to_pass, 0.4, shape.above(0.05, to_pass)),
+        (to_fail, 0.5, shape.below(float(stats.norm.sf(Design(psi).critical)), to_fail)),
+    ):
+        np.testing.assert_allclose(images, ((reach + stats.norm.ppf(0.8)) * spread / distance) ** 2, rtol=1e-6)
+    assert to_pass[0] > to_pass[1]  # rare large losses: an upper bound has to reach for them
+    assert to_fail[1] > to_fail[0]
 
 
 def test_chances_are_what_experiments_show() -> None:

@@ -14,7 +14,6 @@ from sigmascope.metrics.sequential import (
     anytime_log_ratio,
     half_width,
     holm_shares,
-    p_value,
     settled,
     tuned,
 )
@@ -32,13 +31,6 @@ def test_the_half_width_solves_the_mixture_martingale() -> None:
     weight = 2 * stats.norm.pdf(drift, scale=math.sqrt(eta2))
     martingale = np.trapezoid(weight * np.exp(drift * total - drift**2 * t / 2), drift)
     assert 1 / alpha <= martingale < 1.2 / alpha
-
-
-def test_the_p_value_is_where_the_bound_crosses_zero() -> None:
-    estimate, error, count, eta2 = 0.03, 0.01, 150, 0.05
-    p = float(p_value(estimate, error, count, eta2))
-    assert float(half_width(count, p, eta2)) * error * math.sqrt(count) == pytest.approx(estimate, rel=1e-9)
-    assert p_value(np.array([0.0, -1.0]), np.array([0.0, 0.1]), 64, eta2).tolist() == [1.0, 1.0]
 
 
 def test_tuning_makes_its_own_count_the_best() -> None:
