@@ -13,6 +13,7 @@ from ..errors import StoreError
 from ..evals.kept import GATES, Entry, entries
 from ..reports.kept import KeptGate, Side, read_gate
 from ..reports.text import plain as flat
+from ..reports.verdicts import Outcome
 from .history import history
 from .view import COLOURS, View, go_to, plain
 
@@ -55,7 +56,7 @@ def _gates(view: View) -> None:
     st.dataframe(
         _table(read).style.apply(lambda _: [f"color: {one}; font-weight: 600" for one in colours], subset=["verdict"]),
         hide_index=True, key=TABLE, on_select=partial(_clicked, list(read)), selection_mode="single-row",
-        column_config={"evidence": st.column_config.TextColumn(width="large")},
+        column_config={"worst check": st.column_config.TextColumn(width="large")},
     )  # fmt: skip
     chosen = st.selectbox(
         "Gate", list(read), key="gate", bind="query-params", format_func=lambda one: _title(read[one])
@@ -83,12 +84,21 @@ def _table(gates: dict[str, KeptGate]) -> pd.DataFrame:
         [
             {
                 "when (UTC)": gate.when[:16].replace("T", " "), "verdict": gate.verdict.outcome.value,
-                "candidate": flat(_named(gate.candidate)), "evidence": flat(gate.headline),
+                "candidate": flat(_named(gate.candidate)), "worst check": flat(_worst(gate)),
                 "against": flat(_named(gate.baseline)), "policy": flat(gate.policy),
             }
             for gate in gates.values()
         ]
     )  # fmt: skip
+
+
+def _worst(gate: KeptGate) -> str:
+    """The evidence of the check that decided, the model's name not said again; of a pass how many there were."""
+    checks = gate.verdict.checks
+    decisive = [check for check in checks if check.outcome is gate.verdict.outcome]
+    if gate.verdict.outcome is Outcome.PASS or not decisive:
+        return f"{len(decisive)} of {len(checks)} checks passed"
+    return decisive[0].evidence.removeprefix(f"{decisive[0].model}: ")
 
 
 def _clicked(shown: list[str]) -> None:
@@ -149,7 +159,7 @@ def _named(side: Side) -> str:
     """As it was named where that says more than the run's id: a baseline file, a model without a run."""
     if side.reference.endswith(".json") or not side.run:
         return side.reference
-    return f"{side.run}: {', '.join(side.models)}"
+    return f"{side.run}: {side.models[0]}" if len(side.models) == 1 else side.run
 
 
 def _title(gate: KeptGate) -> str:
