@@ -12,12 +12,13 @@ from ..metrics.directions import better
 from ..reports.figures.overview import leaderboard as drawn
 from ..reports.leaderboard import excerpt, measures, ranked
 from .downloads import offer
-from .view import View, show
+from .view import View, follow, show
 
 FIGURE = "leaderboard-figure"
 SHOWN = 200
 
 
+@st.fragment  # type: ignore[untyped-decorator]
 def page(view: View) -> None:
     own = view.index.runs.set_index("id")["protocol"].get(view.run.id, "")
     scores = view.index.scores(str(own))
@@ -35,6 +36,7 @@ def page(view: View) -> None:
     top = excerpt(table, [view.run.id])
     figure = drawn(top, measure, better(measure), view.run.id, view.report.colours, view.theme)
     show(figure, FIGURE, on_select=_opened, selection_mode="points")
+    follow(view)
     offer(view, "leaderboard", figure, partial(_whole, table), _python(view, str(own), measure))
     st.dataframe(_whole(table.head(SHOWN)), hide_index=True)
 

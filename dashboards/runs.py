@@ -14,7 +14,7 @@ import pandas as pd
 import streamlit as st
 
 from ..evals.kept import GATES, last_verdicts
-from .view import View, plain
+from .view import View, follow, plain
 
 SHOWN = 500
 ANY = "any"
@@ -67,8 +67,9 @@ def in_order(runs: pd.DataFrame, order: str) -> pd.DataFrame:
     return runs.sort_values(column, ascending=ascending, kind="stable", na_position="last")
 
 
+@st.fragment  # type: ignore[untyped-decorator]
 def page(view: View) -> None:
-    """The table with its filters, and the folders that can't be read."""
+    """The table with its filters, drawn alone when one of them changes, and the folders that can't be read."""
     last = verdicts(view)
     runs = view.index.runs.assign(gate=[last.get(one, "") for one in view.index.folders])
     wanted, order = _asked(runs)
@@ -80,6 +81,7 @@ def page(view: View) -> None:
         _table(shown), hide_index=True, key=TABLE, on_select=partial(_opened, list(shown["id"])),
         selection_mode="single-row", column_config=_COLUMNS,
     )  # fmt: skip
+    follow(view)
     if view.index.problems:
         with st.expander(f"{len(view.index.problems):,} folders can't be read"):
             for problem in view.index.problems[:SHOWN]:

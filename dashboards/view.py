@@ -98,6 +98,12 @@ def recent(index: Index, key: str) -> list[str]:
     return newest + [one for one in held if one in index.folders and one not in newest]
 
 
+def follow(view: View) -> None:
+    """In a part of a page that is drawn alone: draw everything when a click in it has chosen another run."""
+    if st.session_state["run"] != view.run.id:
+        st.rerun()
+
+
 def _older(index: Index) -> str | None:
     many = len(index.folders)
     return f"The newest {RECENT} of {many:,}. The table of the Overview finds the others." if many > RECENT else None

@@ -132,15 +132,23 @@ def refresh(root: Path) -> Index:
 
 def _run_files(root: Path) -> Iterator[tuple[str, Stamp]]:
     """Every folder that is a run, with its run.json's stamp; of a finished run not what was left of its partial one."""
-    with suppress(OSError), os.scandir(root) as entries:
-        names = {entry.name for entry in entries if not entry.name.startswith(".")}
-        for name in names:
-            with suppress(OSError, UnicodeEncodeError):  # no run.json, or a name that is no text
-                name.encode()
-                file = os.stat(f"{root}/{name}/run.json")
-                whole = name.removesuffix(PARTIAL)
-                if whole == name or whole not in names or not (root / whole / "run.json").is_file():
-                    yield name, (file.st_mtime_ns, file.st_size)
+    try:
+        names = {name for name in os.listdir(root) if not name.startswith(".") and _is_text(name)}
+    except OSError:
+        return
+    for name in names:
+        try:
+            file = os.stat(f"{root}/{name}/run.json")
+        except OSError:
+            continue
+        whole = name.removesuffix(PARTIAL)
+        if whole == name or whole not in names or not (root / whole / "run.json").is_file():
+            yield name, (file.st_mtime_ns, file.st_size)
+
+
+def _is_text(name: str) -> bool:
+    """Not bytes of another encoding, which no column of text can hold."""
+    return name.isascii() or name.encode(errors="ignore").decode() == name
 
 
 def _row(folder: Path, stamp: Stamp) -> dict[str, Any]:

@@ -64,7 +64,7 @@ def write_slides(folder: Path, report: Report, kind: Format = "png") -> list[Pat
 
 def faces(plate: Plate) -> Iterator[tuple[str, go.Figure]]:
     """(file name, figure) as paper shows it: on white, without buttons, once for what each of them would show."""
-    figure = plate.make().update_layout(paper_bgcolor=style.ground("light"))
+    figure = go.Figure(plate.make()).update_layout(paper_bgcolor=style.ground("light"))
     buttons = [button for menu in figure.layout.updatemenus for button in menu.buttons]
     figure.layout.updatemenus = []
     if not buttons:
