@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 
 from ..errors import DataError
-from .tables import better
+from .numbers import interval, number
+from .tables import better, cell_title, each
 
 if TYPE_CHECKING:
     from ..evals.records import ModelRecord
@@ -40,6 +41,24 @@ class Sides:
     few: pd.DataFrame
     better: str
     """Which way the metric is better: "lower", "higher" or ""."""
+    setting: str = ""
+    """Of the walks: "heun, 20 steps"."""
+
+    @property
+    def text(self) -> str:
+        """Which model's paths are the straightest, whether that is sure, and what the kinds have to do with it."""
+        ordered = self.paths.sort_values("straightness", kind="stable").reset_index(drop=True)
+        best = ordered.iloc[0]
+        told = [f"{row.model} {number(row.straightness)} {interval(row.low, row.high)}" for row in each(ordered)]
+        where = f" with {self.setting}" if self.setting else ""
+        if len(ordered) < 2:
+            return f"How bent the paths are{where} (0 is straight): {told[0]}, {best['kind']}."
+        tied = ordered[ordered["low"] <= best["high"]]
+        if len(tied) == 1:
+            lead = f"The paths of {best['model']} ({best['kind']}) are the straightest{where}"
+        else:
+            lead = f"Intervals can't tell whose paths are the straightest{where}: {' or '.join(tied['model'])}"
+        return f"{lead}. Straightness, 0 being straight: {', '.join(told)}."
 
 
 def kind(model: ModelRecord) -> str:
@@ -78,7 +97,8 @@ def sides(run: Run, metric: str = "") -> Sides:
     few = scores[scores["metric"] == named].dropna(subset=["value"])
     few = few.assign(kind=few["model"].map(kinds))
     columns = ["model", "kind", *SETTING, "evaluations", "metric", "value", "low", "high"]
-    return Sides(pd.DataFrame(paths), pd.concat(bends, ignore_index=True), few[columns], better(named))
+    setting = cell_title(pd.Series({**finest.iloc[0], "grid": ""}))
+    return Sides(pd.DataFrame(paths), pd.concat(bends, ignore_index=True), few[columns], better(named), setting)
 
 
 def _finest(steps: pd.DataFrame, models: int) -> pd.DataFrame:

@@ -59,13 +59,23 @@ class Answer:
 
     @property
     def title(self) -> str:
+        return f"{self.setting['model']} with {self.steps}"
+
+    @property
+    def steps(self) -> str:
+        """The sampler's setting: "euler, 5 steps (karras)"."""
         named = {name: str(value) for name, value in self.setting.items()}
         guidance = f", guidance {named['guidance']}" if named.get("guidance") else ""
-        return f"{named['model']} with {named['sampler']}, {named['steps']} steps ({named['grid']}){guidance}"
+        return f"{named['sampler']}, {named['steps']} steps ({named['grid']}){guidance}"
 
     @property
     def text(self) -> str:
         """ "digits-eps with euler, 5 steps (karras): the solver. Its steps move samples by up to 45% ..." """
+        return f"{self.title}: {self.culprit}. {self.evidence}"
+
+    @property
+    def evidence(self) -> str:
+        """ "Its steps move samples by up to 45% ...; no error of the model is proven." """
         step = self.intervals.sort_values("size").iloc[-1]
         ends = sigma_range(float(step["sigma_next"]), float(step["sigma"]))
         solver = f"steps move samples by up to {_share(self.solver)} of the data's spread, most in that of sigma {ends}"
@@ -78,7 +88,7 @@ class Answer:
                 f"proven errors of the model by up to {_share(self.model)}, most near sigma "
                 f"{number(float(worst['sigma']), 2)} ({worst['because']})"
             )
-        return f"{self.title}: {self.culprit}. Its {solver}; {model}."
+        return f"Its {solver}; {model}."
 
 
 def model_or_solver(run: Run, alpha: float = ALPHA) -> list[Answer]:
@@ -101,6 +111,19 @@ def model_or_solver(run: Run, alpha: float = ALPHA) -> list[Answer]:
         for key, rows in steps[steps["model"] == model.name].groupby(list(SETTING), sort=False):
             answers.append(answer(own, rows, dict(zip(SETTING, _parts(key), strict=True))))
     return answers
+
+
+def table(answers: Sequence[Answer]) -> pd.DataFrame:
+    """A row an answer: the setting, culprit, and how far both move samples, in standard deviations of the data."""
+    return pd.DataFrame(
+        [
+            {
+                **one.setting, "to blame": one.culprit, "solver": one.solver, "low": one.solver_low,
+                "high": one.solver_high, "model, at least": one.model,
+            }
+            for one in answers
+        ]
+    )  # fmt: skip
 
 
 def answer(levels: pd.DataFrame, steps: pd.DataFrame, setting: dict[str, object]) -> Answer:

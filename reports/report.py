@@ -6,6 +6,7 @@ runs -> assemble -> Report -> html.py, markdown.py, dashboards, the terminal.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -14,11 +15,15 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from ..errors import DataError
 from ..metrics.units import Unit
 from . import tables as frames
 from .compare import DEFAULT, Band, Comparison, Incomparable, Settings, compare_all
 from .diagnosis import Diagnosis, diagnose
 from .figures import strips, style
+from .figures.film import film
+from .figures.flow_or_diffusion import flow_or_diffusion
+from .figures.model_or_solver import model_or_solver
 from .figures.noise_levels import noise_levels
 from .figures.overview import overview
 from .figures.parameterizations import parameterizations
@@ -26,13 +31,19 @@ from .figures.probes import probes
 from .figures.samplers import samplers
 from .figures.samples import pairs, samples
 from .figures.slices import slices
+from .figures.steps import steps as steps_figure
+from .figures.steps import walks
 from .figures.strips import Shown
 from .figures.where import where
 from .findings import Finding, conditions, findings, in_order
+from .flow_or_diffusion import Sides, sides
+from .model_or_solver import Answer
+from .model_or_solver import model_or_solver as model_or_solver_of
 from .quantities import Curve, against_baseline, quantities, training_weights
 from .quantities import slices as slices_of
 from .ranking import rankings
 from .tables import Tables, each
+from .trajectories import FIRST, Quantity, of_quantity, of_setting
 from .unpaired import lacking, said_of
 from .worst import worst_findings
 
@@ -154,9 +165,81 @@ class Report:
         classes = {row.sample: row.label for row in each(table[chosen])}
         return {label: kept for label, kept in rows.items() if kept}, classes
 
-    def samplers(self, metric: str, theme: style.Theme = "light") -> go.Figure:
-        return samplers(frames.samplers(self.tables, metric), metric, self.colours, theme)
+    def samplers(self, metric: str, theme: style.Theme = "light", model: str = "") -> go.Figure:
+        """Quality against cost, of all models or of one."""
+        return samplers(frames.samplers(self.tables, metric), metric, self.colours, theme, model)
 
+    @cached_property
+    def steps(self) -> pd.DataFrame:
+        """The runs' table `steps`, each model under its label."""
+        return self._joined("steps")
+
+    def _joined(self, name: str) -> pd.DataFrame:
+        tables = [run.table(name).replace({"model": self._labels(source)}) for source, run in enumerate(self.runs)]
+        filled = [table for table in tables if len(table)]
+        return pd.concat(filled, ignore_index=True) if filled else tables[0]
+
+    def _labels(self, source: int) -> dict[str, str]:
+        """What one run's models are called here."""
+        return {row.name: row.label for row in each(self.tables.models) if row.source == source}
+
+    @cached_property
+    def solver_answers(self) -> tuple[Answer, ...]:
+        """Is it the model or the solver? An answer for each setting whose steps were measured; none for other runs."""
+        found: list[Answer] = []
+        for source, run in enumerate(self.runs):
+            labels = self._labels(source)
+            with suppress(DataError):
+                found += [
+                    replace(one, setting={**one.setting, "model": labels[str(one.setting["model"])]})
+                    for one in model_or_solver_of(run)
+                ]
+        return tuple(found)
+
+    def model_or_solver(
+        self, models: Sequence[str] = (), settings: Sequence[str] = (), theme: style.Theme = "light"
+    ) -> go.Figure:
+        """Model error beside solver error on one sigma axis; of some models and settings only, and in that order.
+
+        settings: as `Answer.steps` writes them, "heun, 20 steps (log_snr)".
+        """
+        chosen = [one for one in self.solver_answers if not models or one.setting["model"] in models]
+        chosen = [one for one in chosen if not settings or one.steps in settings]
+        rank = {name: place for place, name in enumerate([*models, *settings])}
+        chosen.sort(key=lambda one: (rank.get(str(one.setting["model"]), 0), rank.get(one.steps, 0)))
+        return model_or_solver(chosen, self.colours, theme)
+
+    def flow_or_diffusion(self, metric: str = "", theme: style.Theme = "light") -> go.Figure:
+        """Straightness, where paths bend and quality in few steps of the first run's models. Raises DataError."""
+        found, labels = sides(self.runs[0], metric), self._labels(0)
+        frames_ = (table.replace({"model": labels}) for table in (found.paths, found.bends, found.few))
+        return flow_or_diffusion(Sides(*frames_, found.better, found.setting), self.colours, theme)
+
+    def along(self, setting: Mapping[str, Any], one: Quantity = FIRST, theme: style.Theme = "light") -> go.Figure:
+        """One quantity of a trajectory probe over the intervals of a sampler setting, of all models."""
+        return steps_figure(of_quantity(of_setting(self.steps, setting), one), one, self.colours, theme)
+
+    def walks(self, chosen: Sequence[Quantity], theme: style.Theme = "light") -> go.Figure:
+        """Numbers of whole walks, such as order and straightness, of every setting and model."""
+        return walks(self.steps, chosen, self.colours, theme)
+
+    @cached_property
+    def filmed(self) -> pd.DataFrame:
+        """The runs' table `film`, each model under its label."""
+        return self._joined("film")
+
+    def film(self, setting: Mapping[str, Any], sample: int, theme: style.Theme = "light") -> go.Figure:
+        """One seed's way from noise to a sample, as strips, in each model that kept it."""
+        rows = of_setting(self.filmed, setting)
+        rows = rows[rows["sample"] == sample].drop_duplicates("index").sort_values("index")
+        asked = (str(setting["sampler"]), int(setting["steps"]), str(setting["grid"]), str(setting["guidance"]))
+        films = {}
+        for model in each(self.tables.models):
+            kept = self.runs[model.source].film(model.name, *asked)
+            films[model.label] = {(index, what): one for (of, index, what), one in kept.items() if of == sample}
+        return film(films, rows["sigma"].astype(float).tolist(), self.colours, theme)
+
+    @remembered
     def parameterizations(self, theme: style.Theme = "light") -> go.Figure:
         return parameterizations(frames.parameterizations(self.tables), self.colours, theme)
 

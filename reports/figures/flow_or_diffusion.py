@@ -5,15 +5,19 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from ..flow_or_diffusion import Sides
 from ..numbers import interval, number
-from ..tables import by, each, pareto
+from ..tables import by, each
 from . import style
+from .samplers import best_so_far, dodges
 
 LINES = {"flow matching": "solid", "diffusion": "dash"}
+RARE = 0.02
+"""The share of a path that may bend beyond the middle panel's scale."""
 
 
 def flow_or_diffusion(sides: Sides, colours: dict[str, str], theme: style.Theme = "light") -> go.Figure:
@@ -48,19 +52,8 @@ def flow_or_diffusion(sides: Sides, colours: dict[str, str], theme: style.Theme 
             line={"color": colours[model], "dash": LINES[rows["kind"].iloc[0]], "width": 2},
             row=1, col=2,
         )  # fmt: skip
-    for model, rows in by(sides.few, "model"):
-        sign = -1.0 if sides.better == "higher" else 1.0
-        front = pareto(rows["evaluations"].to_numpy(float), sign * rows["value"].to_numpy(float))
-        best = rows[front].sort_values("evaluations")
-        figure.add_scatter(
-            x=best["evaluations"], y=best["value"], mode="lines+markers", showlegend=False, legendgroup=model,
-            line={"color": colours[model], "dash": LINES[rows["kind"].iloc[0]], "width": 2},
-            error_y={"type": "data", "symmetric": False, "array": best["high"] - best["value"],
-                     "arrayminus": best["value"] - best["low"], "thickness": 1, "width": 0, "color": colours[model]},
-            text=[f"<b>{style.text(model)}</b><br>{style.text(row.sampler)}, {row.steps} steps"
-                  f"<br>{number(row.value)} {interval(row.low, row.high)}" for row in each(best)],
-            hoverinfo="text", row=1, col=3,
-        )  # fmt: skip
+    _few(figure, sides, colours)
+    _what_leaves(figure, sides.bends, theme)
     metric = sides.few["metric"].iloc[0] if len(sides.few) else "not scored"
     names = list(sides.paths["model"])
     figure.update_yaxes(
@@ -71,13 +64,60 @@ def flow_or_diffusion(sides: Sides, colours: dict[str, str], theme: style.Theme 
     figure.update_xaxes(title_text="t = σ/(1 + σ): data at 0, noise at 1", range=[0, 1], row=1, col=2)
     figure.update_yaxes(title_text="per unit of t", rangemode="tozero", row=1, col=2)
     figure.update_xaxes(title_text="network evaluations", type="log", row=1, col=3)
-    if len(sides.few):
-        least, most = int(sides.few["evaluations"].min()), int(sides.few["evaluations"].max())
-        spent = [least * 2**power for power in range(int(math.log2(most / least) + 0.1) + 1)]
-        figure.update_xaxes(tickvals=spent, ticktext=[str(count) for count in spent], row=1, col=3)
-        if 0 < 5 * sides.few["value"].min() < sides.few["value"].max():
-            figure.update_yaxes(**style.log_axis(sides.few["value"].min(), sides.few["value"].max()), row=1, col=3)
     direction = style.DIRECTIONS[sides.better]
     figure.update_yaxes(title_text=f"{style.text(metric)}<br>{direction}", row=1, col=3)
     style.titles(figure)
     return figure.update_layout(template=style.template(theme), height=430, margin_t=120, legend_y=1.16)
+
+
+def _few(figure: go.Figure, sides: Sides, colours: dict[str, str]) -> None:
+    """Quality against cost: each model's best settings, beside each other where they cost the same."""
+    if sides.few.empty:
+        return
+    least, most = int(sides.few["evaluations"].min()), int(sides.few["evaluations"].max())
+    models = list(by(sides.few, "model"))
+    shifts = dodges(len(models), math.log10(max(most / least, 1.5)))
+    ends = []
+    for (model, rows), shift in zip(models, shifts, strict=True):
+        best = best_so_far(rows, str(rows["metric"].iloc[0]))
+        ends += [best[["value", "low", "high"]].to_numpy(float)]
+        figure.add_scatter(
+            x=best["evaluations"] * shift, y=best["value"], mode="lines+markers", showlegend=False, legendgroup=model,
+            line={"color": colours[model], "dash": LINES[rows["kind"].iloc[0]], "width": 2}, marker_size=7,
+            error_y={"type": "data", "symmetric": False, "array": best["high"] - best["value"],
+                     "arrayminus": best["value"] - best["low"], "thickness": 1, "width": 0, "color": colours[model]},
+            customdata=best["evaluations"],
+            text=[f"<b>{style.text(model)}</b><br>{style.text(row.sampler)}, {row.steps} steps"
+                  f"<br>{row.evaluations} network evaluations<br>{number(row.value)} {interval(row.low, row.high)}"
+                  for row in each(best)],
+            hoverinfo="text", row=1, col=3,
+        )  # fmt: skip
+    spent = [least * 2**power for power in range(int(math.log2(most / least) + 0.1) + 1)]
+    figure.update_xaxes(tickvals=spent, ticktext=[str(count) for count in spent], row=1, col=3)
+    values = np.concatenate(ends)
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    if low > 0 and high > 5 * low:
+        figure.update_yaxes(**style.log_axis(low, high), row=1, col=3)
+
+
+def crowded(bends: pd.DataFrame) -> float:
+    """The density that no model's path exceeds on more than 2% of its way: the height of the middle panel."""
+    heights = []
+    for _, rows in by(bends, "model"):
+        ordered = rows.sort_values("density", ascending=False)
+        way = (ordered["begin"] - ordered["end"]).cumsum() / (ordered["begin"] - ordered["end"]).sum()
+        heights.append(float(ordered["density"][way > RARE].max()))
+    return max(heights, default=1.0)
+
+
+def _what_leaves(figure: go.Figure, bends: pd.DataFrame, theme: style.Theme) -> None:
+    """A path that bends sharply at one end would flatten all others: it leaves the panel, and a note says so."""
+    top = 1.15 * crowded(bends)
+    figure.update_yaxes(range=[0, top], row=1, col=2)
+    beyond = bends[bends["density"] > top].groupby("model", sort=False)["density"].max()
+    if len(beyond):
+        told = "<br>".join(f"{style.text(style.short(str(model)))} {number(peak, 2)}" for model, peak in beyond.items())
+        figure.add_annotation(
+            text=f"off this scale, up to<br>{told}", x=0.5, xref="x2 domain", y=0.98, yref="y2 domain", yanchor="top",
+            showarrow=False, font={"size": 11, "color": style.quiet(theme)}, name="beyond",
+        )  # fmt: skip

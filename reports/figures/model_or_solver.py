@@ -21,7 +21,7 @@ def model_or_solver(answers: Sequence[Answer], colours: dict[str, str], theme: s
     """A panel per answer. Filled: the model's proven error; outlined: the solver's, interval by interval.
 
     Heights are how far samples are moved per e-fold of sigma, in percent of the data's spread, so areas are how far in
-    all. The last interval, which ends at 0, is drawn one e-fold wide. Each panel has its own height.
+    all. The last interval, which ends at 0, is drawn one e-fold wide. Panels of one sampler setting share their scale.
     """
     if not answers:
         return style.empty("No solver's steps were measured beside a model's errors.", theme)
@@ -31,11 +31,15 @@ def model_or_solver(answers: Sequence[Answer], colours: dict[str, str], theme: s
         rows=rows, cols=columns, shared_xaxes=True, horizontal_spacing=0.07,
         vertical_spacing=0.26 / rows, subplot_titles=[style.heading(one.title, _summary(one)) for one in answers],
     )  # fmt: skip
+    tops: dict[str, float] = {}
     for index, one in enumerate(answers):
         place = {"row": index // columns + 1, "col": index % columns + 1}
         _model(figure, one, colours[str(one.setting["model"])], place)
         highest = max(_solver(figure, one.intervals, place, theme), 100 * float(one.levels["size"].max()))
-        figure.update_yaxes(range=[0, 1.08 * highest or 1.0], **place)
+        tops[one.steps] = max(tops.get(one.steps, 0.0), highest)
+    for index, one in enumerate(answers):
+        place = {"row": index // columns + 1, "col": index % columns + 1}
+        figure.update_yaxes(range=[0, 1.08 * tops[one.steps] or 1.0], **place)
     _legend(figure, theme)
     sigmas = pd.concat([one.levels["sigma"] for one in answers] + [one.intervals["sigma"] for one in answers])
     low, high = float(sigmas.min()), float(sigmas[sigmas < math.inf].max())

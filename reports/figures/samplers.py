@@ -1,121 +1,286 @@
-"""Quality against network evaluations: a panel per model, a line per sampler, the best of all models in grey.
+"""Quality against network evaluations on one panel: which setting is the cheapest within 5% of the best?
 
-Filled points are those that nothing of their cost or less surely beats; hollow ones are beaten.
+Of several models, a line each: the best that it reaches at a cost or less. Of one model, a line for each sampler, and
+the model's Pareto front behind them. Names stand at the lines' ends; filled points are those that intervals don't tell
+from the best 5%.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
+from scipy.optimize import isotonic_regression
 
+from ..cheapest import WITHIN, Answer, cheapest, judged, measured
 from ..numbers import interval, number
-from ..tables import better, each
+from ..tables import better, by, each
 from . import style
 
-COLUMNS = 4
+DODGE = 0.022
+"""Between neighbours at the same cost, of the whole span of log evaluations: so that intervals don't overlap."""
+LINES = 9
+"""More than this many samplers' lines are named only where they touch the front or hold a contender."""
+FAR, NAMED = 4.0, 3
+"""Settings so many times worse than the best would flatten all others; so many of them are named."""
+HEIGHT, LABEL = 430, 17
+"""Pixels: of the figure, and of a line's name."""
+LEAST_GAP = LABEL / (HEIGHT - 130)
 
 
-def samplers(table: pd.DataFrame, metric: str, colours: dict[str, str], theme: style.Theme = "light") -> go.Figure:
-    """From `tables.samplers`. The broad grey line is the Pareto front of models and samplers; its points wear rings.
-    A point is hollow where a setting of no more evaluations is better by more than the point's own interval.
+@dataclass(frozen=True)
+class _Line:
+    name: str
+    rows: pd.DataFrame
+    """In order of evaluations."""
+    colour: str
+    dash: str
+    symbol: str
+    steps: bool
+    """Whether it is a staircase: the best at a cost or less."""
+    loud: bool
 
-    All panels share both axes, so that heights compare across models as well as along a line.
-    """
-    if table.empty:
+
+def samplers(
+    table: pd.DataFrame, metric: str, colours: dict[str, str], theme: style.Theme = "light", model: str = ""
+) -> go.Figure:
+    """From `tables.samplers`: all models, or one of them by name."""
+    rows = table[table["model"] == model] if model else table
+    if rows.empty:
         return style.empty(f"No samples were scored by {metric or 'any metric'} in these runs.", theme)
-    models = list(dict.fromkeys(table["model"]))
-    columns = min(COLUMNS, len(models))
-    rows = math.ceil(len(models) / columns)
-    figure = make_subplots(
-        rows=rows, cols=columns, shared_xaxes=True, shared_yaxes=True, horizontal_spacing=0.02, vertical_spacing=0.14,
-        subplot_titles=[f"<b>{style.text(model)}</b>" for model in models],
-    )  # fmt: skip
-    marks = style.sampler_marks(table["sampler"])
-    front = table[table["front"]].sort_values("evaluations")
-    for index, model in enumerate(models):
-        place = {"row": index // columns + 1, "col": index % columns + 1}
-        _front_line(figure, front, place, theme)
-        for _, line in table[table["model"] == model].groupby(["sampler", "grid", "guidance"], sort=False):
-            ordered = line.sort_values("evaluations")
-            _sampler_line(figure, ordered, marks[ordered["sampler"].iloc[0]], colours[model], place, theme)
-        figure.layout.annotations[index].update(font={"color": colours[model], "size": 13})
-    _legend(figure, marks, theme)
-    _axes(figure, table, metric, rows, columns)
+    rows = judged(rows, metric) if better(metric) else rows.reset_index(drop=True).assign(verdict="unknown")
+    one = len(set(rows["model"])) == 1
+    lines = list(_by_sampler(rows, colours, theme) if one else _by_model(rows, colours))
+    figure = go.Figure()
+    if one:
+        _front(figure, rows, theme)
+    span = math.log10(max(rows["evaluations"].max() / rows["evaluations"].min(), 1.5))
+    shifts = dodges(len(lines), span)
+    for line, shift in zip(lines, shifts, strict=True):
+        _draw(figure, line, shift, rows, theme)
+    _axes(figure, rows, metric)
+    log = figure.layout.yaxis.type == "log"
+    answer = cheapest(rows, metric)
+    if answer is not None:
+        _within(figure, answer.best, metric, theme)
+        shift = next(s for line, s in zip(lines, shifts, strict=True) if answer.pick.name in line.rows.index)
+        _point_out(figure, answer, shift, log, theme)
+    _legend(figure, one, theme)
+    _names(figure, lines, rows, log)
+    _note_what_leaves(figure, rows, one, theme)
     return figure.update_layout(
-        template=style.template(theme), height=130 + 330 * rows, margin_t=80, legend_y=1 + 0.09 / rows
+        template=style.template(theme), height=HEIGHT, margin={"t": 44, "r": 150}, legend_traceorder="normal"
     )
 
 
-def _front_line(figure: go.Figure, front: pd.DataFrame, place: dict[str, int], theme: style.Theme) -> None:
+def _by_model(rows: pd.DataFrame, colours: dict[str, str]) -> Iterator[_Line]:
+    for model, own in by(rows, "model"):
+        yield _Line(model, own.sort_values("evaluations"), colours[model], "solid", "circle", steps=True, loud=True)
+
+
+def _by_sampler(rows: pd.DataFrame, colours: dict[str, str], theme: style.Theme) -> Iterator[_Line]:
+    marks = style.sampler_marks(rows["sampler"])
+    several = [name for name in ("grid", "guidance") if len(set(rows[name])) > 1]
+    groups = list(rows.groupby(["sampler", "grid", "guidance"], sort=False))
+    for _, own in groups:
+        first = own.iloc[0]
+        parts = [str(first["grid"])] if "grid" in several else []
+        parts += [f"guidance {first['guidance']}"] if "guidance" in several and first["guidance"] else []
+        named = f"{first['sampler']}" + (f" ({', '.join(parts)})" if parts else "")
+        symbol, dash = marks[first["sampler"]]
+        loud = len(groups) <= LINES or bool(own["front"].any())
+        colour = colours[first["model"]] if loud else style.quiet(theme)
+        yield _Line(named, own.sort_values("evaluations"), colour, dash, symbol, steps=False, loud=loud)
+
+
+def dodges(lines: int, span: float) -> list[float]:
+    """Factors that set lines beside each other at the same cost; none where they are too many. span: log10 of costs."""
+    if lines > LINES:
+        return [1.0] * lines
+    return [float(10 ** (DODGE * span * (index - (lines - 1) / 2))) for index in range(lines)]
+
+
+def best_so_far(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """The rows, in order of evaluations, that are better than all of no more: the corners of a staircase."""
+    ordered = rows.sort_values(["evaluations", "value"], ascending=[True, better(metric) != "higher"], kind="stable")
+    values = ordered["value"] if better(metric) != "higher" else -ordered["value"]
+    return ordered[values < values.cummin().shift(fill_value=math.inf)]
+
+
+def _front(figure: go.Figure, rows: pd.DataFrame, theme: style.Theme) -> None:
+    front = best_so_far(rows, _metric(rows))
     figure.add_scatter(
-        x=front["evaluations"], y=front["value"], mode="lines", showlegend=False, hoverinfo="skip",
-        line={"color": style.rgba(style.quiet(theme), 0.3), "width": 8}, **place,
+        x=[*front["evaluations"], rows["evaluations"].max()], y=[*front["value"], front["value"].iloc[-1]],
+        mode="lines", showlegend=False, hoverinfo="skip",
+        line={"color": style.rgba(style.quiet(theme), 0.25), "width": 9, "shape": "hv"},
     )  # fmt: skip
 
 
-def _sampler_line(
-    figure: go.Figure, line: pd.DataFrame, mark: tuple[str, str], colour: str, place: dict[str, int], theme: style.Theme
-) -> None:
-    hover = [
-        f"<b>{style.text(row.model)}</b> · {style.text(row.sampler)} {style.text(row.grid)}{_guided(row.guidance)}"
-        f"<br>{row.steps} steps, {row.evaluations} network evaluations"
-        f"<br>{number(row.value)} {interval(row.low, row.high)} · n = {row.n}"
-        for row in each(line)
-    ]
+def _metric(rows: pd.DataFrame) -> str:
+    return str(rows["metric"].iloc[0])
+
+
+def _draw(figure: go.Figure, line: _Line, shift: float, every: pd.DataFrame, theme: style.Theme) -> None:
+    """The line, then its points; of a staircase, points off it small and without intervals."""
+    rows = line.rows
+    corners = best_so_far(rows, _metric(rows)) if line.steps else rows
+    x, y = list(corners["evaluations"] * shift), list(corners["value"])
+    if line.steps:
+        x, y = [*x, float(every["evaluations"].max()) * 1.12], [*y, y[-1]]
     figure.add_scatter(
-        x=line["evaluations"], y=line["value"], mode="lines+markers", showlegend=False,
-        line={"color": colour, "width": 1.8, "dash": mark[1]},
+        x=x, y=y, mode="lines", hoverinfo="skip", showlegend=False, legendgroup=line.name,
+        line={"color": line.colour, "width": 2 if line.loud else 1, "dash": line.dash,
+              "shape": "hv" if line.steps else "linear"},
+        opacity=1 if line.loud else 0.5,
+    )  # fmt: skip
+    on = rows.index.isin(corners.index)
+    filled = rows["verdict"] != "beyond"
+    bars = {"type": "data", "symmetric": False, "thickness": 1.3, "width": 0, "color": style.rgba(line.colour, 0.55)}
+    figure.add_scatter(
+        x=rows["evaluations"] * shift, y=rows["value"], mode="markers", showlegend=False, legendgroup=line.name,
         marker={
-            "symbol": mark[0], "size": [10 if front else 7 for front in line["front"]],
-            "color": [colour if contender else style.ground(theme) for contender in line["contender"]],
-            "line": {
-                "width": [2 if front else 1.5 for front in line["front"]],
-                "color": [style.ink(theme) if front else colour for front in line["front"]],
-            },
+            "symbol": line.symbol, "size": np.where(on, 9, 5), "opacity": np.where(on, 1.0, 0.5),
+            "color": [line.colour if one else style.ground(theme) for one in filled],
+            "line": {"width": 1.6, "color": line.colour},
         },
-        error_y={
-            "type": "data", "symmetric": False, "array": line["high"] - line["value"],
-            "arrayminus": line["value"] - line["low"], "thickness": 1, "width": 0, "color": colour,
-        },
-        text=hover, hoverinfo="text", **place,
+        error_y={**bars, "array": (rows["high"] - rows["value"]).where(on & line.loud),
+                 "arrayminus": (rows["value"] - rows["low"]).where(on & line.loud)},
+        text=[_hover(row) for row in each(rows)], hoverinfo="text",
+        customdata=rows[["model", "sampler", "steps", "grid", "guidance", "evaluations"]],
     )  # fmt: skip
 
 
-def _guided(guidance: str) -> str:
-    return f", guidance {style.text(guidance)}" if guidance else ""
+VERDICTS = {
+    "within": f"within {100 * WITHIN:.0f}% of the best", "may be": f"not told from the best {100 * WITHIN:.0f}%",
+    "beyond": f"surely not within {100 * WITHIN:.0f}% of the best", "unknown": "",
+}  # fmt: skip
 
 
-def _legend(figure: go.Figure, marks: dict[str, tuple[str, str]], theme: style.Theme) -> None:
-    """The samplers' symbols in a neutral ink: colour belongs to the models."""
-    quiet = style.quiet(theme)
-    entries = [(style.text(name), symbol, dash, 1.8, quiet) for name, (symbol, dash) in marks.items()]
-    for name, symbol, dash, width, colour in entries:
-        figure.add_scatter(
-            x=[None], y=[None], mode="lines+markers", name=name, line={"color": colour, "dash": dash, "width": width},
-            marker={"symbol": symbol, "size": 8, "color": colour}, hoverinfo="skip", row=1, col=1,
+def _hover(row: object) -> str:
+    row = pd.Series(row._asdict())  # type: ignore[attr-defined]
+    guided = f", guidance {style.text(row['guidance'])}" if row["guidance"] else ""
+    verdict = VERDICTS[row["verdict"]]
+    return (
+        f"<b>{style.text(row['model'])}</b> · {style.text(row['sampler'])} {style.text(row['grid'])}{guided}"
+        f"<br>{row['steps']} steps, {row['evaluations']} network evaluations"
+        f"<br>{number(row['value'])} {interval(row['low'], row['high'])} · n = {row['n']}"
+        + (f"<br>{verdict}" if verdict else "")
+    )
+
+
+def _within(figure: go.Figure, best: pd.Series, metric: str, theme: style.Theme) -> None:
+    """The strip of values within 5% of the best."""
+    end = best["value"] * (1 + WITHIN if better(metric) == "lower" else 1 - WITHIN)
+    figure.add_hrect(
+        y0=min(best["value"], end), y1=max(best["value"], end), line_width=0, layer="below",
+        fillcolor=style.rgba("#009E73", 0.28 if theme == "light" else 0.4),
+    )  # fmt: skip
+
+
+def _point_out(figure: go.Figure, answer: Answer, shift: float, log: bool, theme: style.Theme) -> None:
+    """Names the pick, on the side where the better values are: there is room."""
+    pick, lower = answer.pick, better(answer.metric) == "lower"
+    figure.add_annotation(
+        x=math.log10(pick["evaluations"] * shift), y=math.log10(pick["value"]) if log else pick["value"], name="pick",
+        text=f"<b>{style.text(answer.title(pick))}</b>", hovertext=measured(pick), font_size=13, ax=0,
+        ay=54 if lower else -54, standoff=7, showarrow=True, arrowhead=0, arrowwidth=1.4, arrowcolor=style.ink(theme),
+        bgcolor=style.rgba(style.ground(theme), 0.85),
+    )  # fmt: skip
+
+
+def _names(figure: go.Figure, lines: Sequence[_Line], rows: pd.DataFrame, log: bool) -> None:
+    """Each line's name at its right end, moved apart where they would meet."""
+    loud = [line for line in lines if line.loud]
+    low, high = figure.layout.yaxis.range
+    ends = [best_so_far(one.rows, _metric(rows)).iloc[-1] if one.steps else one.rows.iloc[-1] for one in loud]
+    heights = [(math.log10(end["value"]) if log else end["value"]) for end in ends]
+    places = spread([(height - low) / (high - low) for height in heights], LEAST_GAP)
+    for line, place in zip(loud, places, strict=True):
+        figure.add_annotation(
+            x=1, xref="paper", xanchor="left", xshift=6, y=place, yref="paper", yanchor="middle", showarrow=False,
+            text=f"<b>{style.text(style.short(line.name))}</b>", hovertext=style.text(line.name), name="line",
+            font={"color": line.colour, "size": 13}, align="left",
         )  # fmt: skip
-    figure.add_scatter(
-        x=[None], y=[None], mode="lines+markers", hoverinfo="skip", row=1, col=1,
-        name="best of all models (Pareto front)",
-        line={"color": style.rgba(quiet, 0.3), "width": 8},
-        marker={"symbol": "circle-open", "size": 10, "color": style.ink(theme), "line": {"width": 2}},
-    )  # fmt: skip
-    figure.add_scatter(
-        x=[None], y=[None], mode="markers", hoverinfo="skip", row=1, col=1, name="beaten for sure at no more cost",
-        marker={"symbol": "circle-open", "size": 8, "color": quiet, "line": {"width": 1.5}},
-    )  # fmt: skip
 
 
-def _axes(figure: go.Figure, table: pd.DataFrame, metric: str, rows: int, columns: int) -> None:
-    least, most = int(table["evaluations"].min()), int(table["evaluations"].max())
+def spread(places: Sequence[float], gap: float) -> list[float]:
+    """The same places in [0, 1], moved as little as order and a least gap allow; evenly where there is no room."""
+    if not places:
+        return []
+    gap = min(gap, 1 / max(len(places) - 1, 1))
+    order = np.argsort(places, kind="stable")
+    moved = np.clip(np.asarray(places, float)[order], 0.0, 1.0)
+    ramp = gap * np.arange(len(moved))
+    level = np.clip(isotonic_regression(moved - ramp).x, 0.0, 1.0 - ramp[-1])
+    result = np.empty_like(level)
+    result[order] = level + ramp
+    return [float(one) for one in result]
+
+
+def _legend(figure: go.Figure, one: bool, theme: style.Theme) -> None:
+    quiet, share = style.quiet(theme), f"{100 * WITHIN:.0f}%"
+    mark = {"size": 9, "line": {"width": 1.6, "color": quiet}}
+    entries = [
+        (f"within {share} of the best", {"marker": {"symbol": "square", "size": 12, "color": "rgba(0,158,115,0.5)"}}),
+        (f"may be within {share}", {"marker": {"symbol": "circle", "color": quiet, **mark}}),
+        ("surely not", {"marker": {"symbol": "circle", "color": style.ground(theme), **mark}}),
+    ]
+    for name, look in entries:
+        figure.add_scatter(x=[None], y=[None], mode="markers", name=name, hoverinfo="skip", **look)
+    name = "Pareto front" if one else "Pareto front of a model"
+    line = {"color": style.rgba(quiet, 0.25 if one else 1), "width": 9 if one else 2, "shape": "hv"}
+    figure.add_scatter(x=[None], y=[None], mode="lines", name=name, hoverinfo="skip", line=line)
+
+
+def _axes(figure: go.Figure, rows: pd.DataFrame, metric: str) -> None:
+    least, most = int(rows["evaluations"].min()), int(rows["evaluations"].max())
     places = [least * 2**power for power in range(math.floor(math.log2(most / least) + 0.1) + 1)]
-    figure.update_xaxes(type="log", tickvals=places, ticktext=[str(place) for place in places])
-    for column in range(1, columns + 1):
-        figure.update_xaxes(title_text="network evaluations", row=rows, col=column)
-    if table["value"].min() > 0 and table["value"].max() > 5 * table["value"].min():
-        figure.update_yaxes(**style.log_axis(table["value"].min(), table["value"].max()))
-    for row in range(1, rows + 1):
-        figure.update_yaxes(title_text=f"{style.text(metric)}<br>{style.DIRECTIONS[better(metric)]}", row=row, col=1)
+    pad = 0.06 * math.log10(max(most / least, 1.5))
+    ends = [math.log10(least) - pad, math.log10(most) + pad]
+    figure.update_xaxes(type="log", tickvals=places, ticktext=[str(place) for place in places], range=ends)
+    figure.update_xaxes(title_text="network evaluations per sample")
+    low, high = reach(rows)
+    if low > 0 and high > 2.5 * low:
+        figure.update_yaxes(**style.log_axis(low, high), range=[math.log10(low / 1.08), math.log10(high * 1.08)])
+    else:
+        pad = 0.06 * ((high - low) or abs(high) or 1.0)
+        figure.update_yaxes(range=[low - pad, high + pad])
+    figure.update_yaxes(title_text=f"{style.text(metric)}<br>{style.DIRECTIONS[better(metric)]}")
+
+
+def reach(rows: pd.DataFrame) -> tuple[float, float]:
+    """The ends of the axis: all values not FAR worse than the best one, with their intervals where these don't flatten
+    them. What lies beyond leaves the panel, and a note says so."""
+    values, metric, near = rows["value"], _metric(rows), rows
+    if better(metric) == "lower" and values.min() > 0:
+        near = rows[values <= FAR * values.min()]
+    elif better(metric) == "higher" and values.max() > 0:
+        near = rows[values >= values.max() / FAR]
+    low, high = float(near["value"].min()), float(near["value"].max())
+    ends = near[["low", "value", "high"]].to_numpy(float)
+    bottom, top = float(np.nanmin(ends)), float(np.nanmax(ends))
+    span = (high - low) or abs(high) or 1.0
+    bottom, top = max(bottom, low - 1.5 * span), min(top, high + 1.5 * span)
+    return (max(bottom, low / 2.5) if low > 0 else bottom), top
+
+
+def _note_what_leaves(figure: go.Figure, rows: pd.DataFrame, one: bool, theme: style.Theme) -> None:
+    low, high = reach(rows)
+    beyond = rows[(rows["value"] > high) | (rows["value"] < low)].sort_values("value", ascending=False)
+    if beyond.empty:
+        return
+    named = [
+        f"{style.text(style.short(row.sampler) if one else style.short(row.model))}"
+        + (f" {row.steps}" if one else f" {style.text(style.short(row.sampler))} {row.steps}")
+        + f" ({number(row.value)})"
+        for row in each(beyond.head(NAMED))
+    ]
+    more = f" and {len(beyond) - NAMED} more" if len(beyond) > NAMED else ""
+    figure.add_annotation(
+        text=f"off this scale: {', '.join(named)}{more}", x=0, xref="paper", xanchor="left", y=1, yref="paper",
+        yanchor="top", showarrow=False, font={"size": 11, "color": style.quiet(theme)}, name="beyond",
+    )  # fmt: skip

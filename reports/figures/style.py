@@ -68,6 +68,12 @@ def text(name: object) -> str:
     return html.escape(" ".join(str(name).split()), quote=False).replace("%", "&#37;").replace("$", "&#36;")
 
 
+def short(name: str, most: int = 20) -> str:
+    """A name that fits a margin, its middle left out where it is long: beginnings and endings tell names apart."""
+    flat = " ".join(name.split())
+    return flat if len(flat) <= most else f"{flat[: most // 2]}…{flat[len(flat) - most // 2 + 1 :]}"
+
+
 def template(theme: Theme) -> go.layout.Template:
     """Inks, axes and margins shared by all figures."""
     ink, muted, grid = _INKS[theme]

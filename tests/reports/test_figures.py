@@ -12,6 +12,7 @@ from sigmascope.reports.figures import pictures, style
 from sigmascope.reports.figures import samples as samples_figure
 from sigmascope.reports.figures.noise_levels import named_bands, ratio_range
 from sigmascope.reports.report import Report, assemble
+from sigmascope.reports.samples import Sampled
 
 from . import synthetic
 
@@ -97,9 +98,9 @@ def test_samplers_draws_every_setting_once(report: Report) -> None:
     metric = "Fréchet distance (digits)"
     table = tables.samplers(report.tables, metric)
     drawn = [trace for trace in report.samplers(metric).data if trace.hoverinfo == "text"]
-    points = sorted((x, y) for trace in drawn for x, y in zip(trace.x, trace.y, strict=True))
+    points = sorted((one[-1], y) for trace in drawn for one, y in zip(trace.customdata, trace.y, strict=True))
     assert points == sorted(zip(table["evaluations"], table["value"], strict=True))
-    colours = {trace.line.color for trace in drawn}
+    colours = {trace.marker.line.color for trace in drawn}
     assert colours == set(report.colours.values())
 
 
@@ -132,7 +133,7 @@ def test_a_sheet_holds_every_image_in_its_place() -> None:
 
 @pytest.mark.parametrize("theme", THEMES)
 def test_empty_tables_say_so(report: Report, theme: style.Theme) -> None:
-    figure = samples_figure.samples({}, {}, None, theme)
+    figure = samples_figure.samples(Sampled({}, {}, {}, pd.DataFrame()), {}, theme)
     assert "No images" in figure.layout.annotations[0].text
     assert "no metric" not in report.samplers("nothing", theme).layout.annotations[0].text
     assert "nothing" in report.samplers("nothing", theme).layout.annotations[0].text

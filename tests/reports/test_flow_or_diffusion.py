@@ -67,7 +67,9 @@ def test_the_figure_draws_the_tables() -> None:
     assert drawn["flowing"].line.dash == "solid"
     curve = next(trace for trace in figure.data if trace.xaxis == "x3")
     best = found.few[found.few["model"] == "diffused"].groupby("evaluations")["value"].min().cummin()
-    np.testing.assert_allclose(curve.y, best.loc[list(curve.x)])
+    np.testing.assert_allclose(curve.y, best.loc[list(curve.customdata)])
+    # models stand beside each other: no further from their cost than half a step to its double
+    np.testing.assert_allclose(np.log2(np.array(curve.x, float) / curve.customdata), 0, atol=0.5)
     assert best.iloc[-1] == curve.y[-1]
     bends = found.bends[found.bends["model"] == "flowing"]
     x, y = (np.array(values, float) for values in (drawn["flowing"].x, drawn["flowing"].y))

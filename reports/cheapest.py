@@ -1,0 +1,136 @@
+"""Which sampler setting is the cheapest within 5% of the best quality, and which cheaper ones are not told from it?
+
+tables.samplers (one metric) -> judged (a verdict on every setting) -> cheapest -> Answer -> figures/samplers.py, pages.
+
+A setting is within 5% of the best where its value is at most 1.05 times the best one's, or at least 0.95 times where
+more is better. How sure that is comes from both settings' 95% intervals: the interval of a difference of two estimates
+by their own limits (MOVER: Zou and Donner, Statistics in Medicine 27, 2008), taken as independent. Settings share their
+starting noise, so the true interval of a difference is rather narrower: what is told apart here is so for sure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .numbers import interval, number
+from .tables import better, cell_title
+
+WITHIN = 0.05
+SHOWN = 3
+"""Cheaper settings that are named."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Of the settings of one model, or of several."""
+
+    metric: str
+    best: pd.Series[Any]
+    """The setting of the best value, a row of `judged`."""
+    pick: pd.Series[Any]
+    """The cheapest whose value is within 5% of it; of several that cost the same, the best."""
+    rivals: pd.DataFrame
+    """Cheaper settings that may be within 5% too, for all that the intervals say, cheapest first."""
+    models: int
+    grids: int
+
+    @property
+    def text(self) -> str:
+        """ "heun, 10 steps is the cheapest within 5% of the best: 19 evaluations, ..." """
+        return f"{self.headline} {self.doubt}".strip()
+
+    @property
+    def headline(self) -> str:
+        pick, best, share = self.pick, self.best, f"{100 * WITHIN:.0f}%"
+        if pick.name == best.name:
+            return (
+                f"{self.title(pick)} is the best and the cheapest within {share} of it: {_spent(pick)}, {self.metric} "
+                f"{measured(pick)}."
+            )
+        return (
+            f"{self.title(pick)} is the cheapest within {share} of the best: {_spent(pick)}, {self.metric} "
+            f"{measured(pick)}. The best is {self.title(best)}: {_spent(best)}, {measured(best)}."
+        )
+
+    @property
+    def doubt(self) -> str:
+        """What the intervals leave open; empty where they leave nothing open."""
+        if self.pick["verdict"] == "unknown":
+            return "These numbers have no intervals, so how sure that is isn't known."
+        sure = "" if self.pick["verdict"] == "within" else "The intervals don't prove that it is. "
+        count = len(self.rivals)
+        if not count:
+            return sure.strip()
+        named = [f"{self.title(row)} ({int(row['evaluations'])})" for _, row in self.rivals.head(SHOWN).iterrows()]
+        more = f" and {count - SHOWN} more" if count > SHOWN else ""
+        settings = "one cheaper setting" if count == 1 else f"{count} cheaper settings"
+        return f"{sure}The 95% intervals can't tell it from {settings}: {', '.join(named)}{more}."
+
+    def title(self, row: pd.Series[Any]) -> str:
+        """ "heun, 10 steps", with the model and the grid where there are several."""
+        named = cell_title(row if self.grids > 1 else pd.Series({**row, "grid": ""}))
+        return f"{row['model']} with {named}" if self.models > 1 else named
+
+
+def cheapest(table: pd.DataFrame, metric: str) -> Answer | None:
+    """From rows of `tables.samplers`.
+
+    None where there is no such question: nothing is scored, the metric doesn't tell which way is better, or its best
+    value isn't above 0, of which 5% mean nothing.
+    """
+    if table.empty or not better(metric):
+        return None
+    rows = judged(table, metric)
+    best, near = rows.loc[_first(rows, metric)], rows[rows["near"]]
+    if not best["value"] > 0:
+        return None
+    pick = near.loc[_first(near[near["evaluations"] == near["evaluations"].min()], metric)]
+    rivals = rows[(rows["evaluations"] < pick["evaluations"]) & rows["verdict"].isin(["within", "may be"])]
+    ordered = rivals.sort_values(["evaluations", "value"], ascending=[True, better(metric) == "lower"], kind="stable")
+    return Answer(metric, best, pick, ordered, rows["model"].nunique(), rows["grid"].nunique())
+
+
+def by_model(table: pd.DataFrame, metric: str) -> dict[str, Answer]:
+    """An answer for each model by itself."""
+    answers = {str(model): cheapest(rows, metric) for model, rows in table.groupby("model", sort=False)}
+    return {model: one for model, one in answers.items() if one is not None}
+
+
+def judged(table: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """The rows with `near` (the value is within 5% of the best) and `verdict`: is that so, for all the intervals say?
+
+    "within" and "beyond" where the interval of the difference lies on one side of 5%, "may be" where it holds it,
+    "unknown" where one of the two has no interval. The best itself is "within".
+    """
+    rows = table.reset_index(drop=True)
+    sign = 1.0 if better(metric) == "lower" else -1.0
+    ends = np.sort(sign * rows[["low", "high"]].to_numpy(float), axis=1)
+    loss = sign * rows["value"].to_numpy(float)
+    top = int(_first(rows, metric))
+    limit = 1.0 + sign * WITHIN
+    difference = loss - limit * loss[top]
+    up, down = limit * (ends[top, 1] - loss[top]), limit * (loss[top] - ends[top, 0])
+    least = difference - np.hypot(loss - ends[:, 0], up)
+    most = difference + np.hypot(ends[:, 1] - loss, down)
+    verdict = np.select([np.isnan(least + most), most <= 0, least > 0], ["unknown", "within", "beyond"], "may be")
+    verdict[top] = "unknown" if np.isnan(ends[top]).any() else "within"
+    return rows.assign(near=difference <= 0, verdict=verdict).assign(near=lambda one: one["near"] | (one.index == top))
+
+
+def measured(row: pd.Series[Any]) -> str:
+    """ "0.612 [0.550, 0.684]"."""
+    return f"{number(row['value'])} {interval(row['low'], row['high'])}".strip()
+
+
+def _first(rows: pd.DataFrame, metric: str) -> Any:
+    """The index of the best value; of equals, that of the least cost."""
+    ordered = rows.sort_values(["value", "evaluations"], ascending=[better(metric) == "lower", True], kind="stable")
+    return ordered.index[0]
+
+
+def _spent(row: pd.Series[Any]) -> str:
+    return f"{int(row['evaluations'])} evaluations"
