@@ -72,7 +72,7 @@ def faces(plate: Plate) -> Iterator[tuple[str, go.Figure]]:
     for place, button in enumerate(buttons, start=1):
         (change,) = button.args
         one = go.Figure(figure)
-        for trace, visible in zip(one.data, change["visible"], strict=True):
+        for trace, visible in zip(one.data, change["visible"], strict=False):
             trace.visible = visible
         one.update_layout(title={"text": f"<b>{button.label}</b>", "x": 0.03, "font": {"size": 15}})
         yield f"{plate.name}-{place}-{slug(button.label)}", one
