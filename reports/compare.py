@@ -275,27 +275,37 @@ def compare_metrics(metrics: pd.DataFrame, baseline: str, candidate: str) -> pd.
     """
     if "guidance" not in metrics:
         metrics = metrics.assign(guidance="")
-    columns = [*CELL, "value", "low", "high", "n", "fingerprint", "protocol"]
-    ours, theirs = (metrics.loc[metrics["model"] == model, columns] for model in (baseline, candidate))
-    both = ours.merge(theirs, on=CELL, how="outer", suffixes=("_b", "_c"), sort=False)
-    rows = [{**{name: row[name] for name in CELL}, **_difference(row)} for _, row in both.iterrows()]
+    ours, theirs = (_by_cell(metrics[metrics["model"] == model]) for model in (baseline, candidate))
+    rows = [
+        {**dict(zip(CELL, cell, strict=True)), **_difference(cell[-1], ours.get(cell, _NONE), theirs.get(cell, _NONE))}
+        for cell in dict.fromkeys([*ours, *theirs])
+    ]
     numbers = ["baseline", "candidate", "candidate_low", "candidate_high", "difference", "low", "high", "samples"]
     return pd.DataFrame(rows, columns=[*CELL, "better", *numbers, "status", "reason"]).astype(
         dict.fromkeys(numbers, float)
     )
 
 
-def _difference(row: pd.Series[Any]) -> dict[str, Any]:
-    b, b_low, b_high = row["value_b"], row["low_b"], row["high_b"]
-    c, c_low, c_high = row["value_c"], row["low_c"], row["high_c"]
+_NONE: dict[str, Any] = {"value": math.nan, "low": math.nan, "high": math.nan, "n": math.nan}
+
+
+def _by_cell(metrics: pd.DataFrame) -> dict[tuple[Any, ...], dict[str, Any]]:
+    """A model's rows by what names them in CELL."""
+    columns = [*CELL, "value", "low", "high", "n", "fingerprint", "protocol"]
+    return {tuple(row[name] for name in CELL): row for row in metrics[columns].to_dict("records")}
+
+
+def _difference(metric: str, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
+    b, b_low, b_high = ours["value"], ours["low"], ours["high"]
+    c, c_low, c_high = theirs["value"], theirs["low"], theirs["high"]
     found = {
-        "better": better(row["metric"]), "baseline": b, "candidate": c,
-        "candidate_low": c_low, "candidate_high": c_high, "samples": row["n_c"], "reason": "",
+        "better": better(metric), "baseline": b, "candidate": c,
+        "candidate_low": c_low, "candidate_high": c_high, "samples": theirs["n"], "reason": "",
     }  # fmt: skip
     if math.isnan(b) or math.isnan(c):
         return {**found, "status": "not scored"}
-    if row["fingerprint_b"] != row["fingerprint_c"]:
-        return {**found, "status": "incomparable", "reason": _protocols(row)}
+    if ours["fingerprint"] != theirs["fingerprint"]:
+        return {**found, "status": "incomparable", "reason": _protocols(ours, theirs)}
     if np.isnan([b_low, b_high, c_low, c_high]).any():
         return {**found, "difference": c - b, "status": "no interval"}
     low = c - b - math.hypot(c - c_low, b_high - b)
@@ -303,12 +313,12 @@ def _difference(row: pd.Series[Any]) -> dict[str, Any]:
     return {**found, "difference": c - b, "low": low, "high": high, "status": "unpaired"}
 
 
-def _protocols(row: pd.Series[Any]) -> str:
+def _protocols(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
     """Both protocols, in words where words tell them apart, else by their fingerprints: weights or reference differ."""
-    ours, theirs = row["protocol_b"], row["protocol_c"]
-    if ours == theirs:
-        ours, theirs = (f"{ours} [{row[name]}]" for name in ("fingerprint_b", "fingerprint_c"))
-    return f"{ours!r} against {theirs!r}"
+    said = [str(one["protocol"]) for one in (ours, theirs)]
+    if said[0] == said[1]:
+        said = [f"{one['protocol']} [{one['fingerprint']}]" for one in (ours, theirs)]
+    return f"{said[0]!r} against {said[1]!r}"
 
 
 def _defining(tables: Tables, runs: Sequence[Run], label: str) -> dict[str, Any]:

@@ -294,19 +294,22 @@ def judge(
         for name, part in rows.groupby("slice", sort=False):
             beside = curves[(curves["probe"] == rule.probe) & (curves["slice"] == name)]
             told = judged(rule, part, beside, errors, spread, alpha / looks)
-            found += [_finding(model, rule, str(name), band) for band in _bands(told)]
+            bands = _bands(told) if told["side"].any() else []
+            found += [_finding(model, rule, str(name), band) for band in bands]
     return sorted(found, key=lambda one: -one.size)
 
 
 def judged(
     rule: Rule, rows: pd.DataFrame, beside: pd.DataFrame, errors: pd.Series, spread: float, alpha: float
 ) -> pd.DataFrame:
-    """The rows by level, with the corrected interval, the side of the healthy range, and the size."""
+    """The rows by level, with the corrected interval, the side of the healthy range, and the size (0 if none is out)."""
     rows = rows.sort_values("level").reset_index(drop=True)
     reach = stats.t.isf(alpha / 2, rows["freedom"]) * rows["error"]
     rows = rows.assign(low=rows["value"] - reach, high=rows["value"] + reach)
     above = (rows["low"] > rule.high) & bool(rule.above)
     below = (rows["high"] < rule.low) & bool(rule.below)
+    if not (above | below).any():
+        return rows.assign(size=0.0, side=0)
     if rule.share is None:
         size = np.clip(np.maximum(rows["value"] - rule.high, rule.low - rows["value"]), 0.0, None)
     else:
