@@ -58,32 +58,31 @@ def _gates(view: View) -> None:
         hide_index=True, key=TABLE, on_select=partial(_clicked, list(read)), selection_mode="single-row",
         column_config={"worst check": st.column_config.TextColumn(width="large")},
     )  # fmt: skip
-    chosen = st.selectbox(
-        "Gate", list(read), key="gate", bind="query-params", format_func=lambda one: _title(read[one])
-    )
-    _evidence(view, read[chosen])
+    _evidence(view, read[st.selectbox("Gate", list(read), key="gate", bind="query-params")])
 
 
 def _shown(kept: list[Entry]) -> list[Entry]:
-    """A page of those that the search leaves, the chosen one among them."""
-    known = {entry.id: entry for entry in kept}
-    wanted = known.get(str(st.session_state.get("gate") or st.query_params.get("gate")))
-    if len(kept) > ROWS:
-        first, second, third = st.columns([1, 2, 1])
-        outcome = first.selectbox("Verdict", [ANY, *OUTCOMES], key="verdict", bind="query-params")
-        words = second.text_input("Run", key="gated", bind="query-params", placeholder="part of a candidate's id")
-        kept = [one for one in kept if outcome in (ANY, one.outcome) and (words or "") in one.run]
-        pages = max(1, -(-len(kept) // ROWS))
-        number = third.number_input(f"Page, of {pages:,}", 1, pages, key="gates_page", bind="query-params")
-        kept = kept[(number - 1) * ROWS : number * ROWS]
-    return kept if wanted is None or wanted in kept else [*kept, wanted]
+    """A page of those that the search leaves, and the chosen one where it is on another page."""
+    if len(kept) <= ROWS:
+        return kept
+    first, second, third = st.columns([1, 2, 1])
+    outcome = first.selectbox("Verdict", [ANY, *OUTCOMES], key="verdict", bind="query-params")
+    words = second.text_input("Run", key="gated", bind="query-params", placeholder="part of a candidate's id")
+    kept = [one for one in kept if outcome in (ANY, one.outcome) and (words or "") in one.run]
+    pages = max(1, -(-len(kept) // ROWS))
+    if st.session_state.get("gates_page", 1) > pages:
+        st.session_state["gates_page"] = pages
+    number = int(third.number_input(f"Page, of {pages:,}", 1, pages, key="gates_page", bind="query-params"))
+    chosen = st.session_state.get("gate") or st.query_params.get("gate")
+    shown = kept[(number - 1) * ROWS : number * ROWS]
+    return [*shown, *(one for one in kept if one.id == chosen and one not in shown)]
 
 
 def _table(gates: dict[str, KeptGate]) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                "when (UTC)": gate.when[:16].replace("T", " "), "verdict": gate.verdict.outcome.value,
+                "when (UTC)": gate.when[:19].replace("T", " "), "verdict": gate.verdict.outcome.value,
                 "candidate": flat(_named(gate.candidate)), "worst check": flat(_worst(gate)),
                 "against": flat(_named(gate.baseline)), "policy": flat(gate.policy),
             }
@@ -160,8 +159,3 @@ def _named(side: Side) -> str:
     if side.reference.endswith(".json") or not side.run:
         return side.reference
     return f"{side.run}: {side.models[0]}" if len(side.models) == 1 else side.run
-
-
-def _title(gate: KeptGate) -> str:
-    named = _named(gate.candidate)
-    return flat(f"{gate.verdict.outcome.value} · {named} · {gate.when[:16].replace('T', ' ')} UTC", 120)

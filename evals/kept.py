@@ -45,8 +45,8 @@ class Entry:
 
     @property
     def id(self) -> str:
-        """Its time and its six digits."""
-        return f"{self.path.name[:22]}-{self.path.name.split('_', 4)[3]}"
+        """Its time and its six digits: "2026-01-31 09:30:00 6a7b8c"."""
+        return f"{self.when[:19].replace('T', ' ')} {self.path.name.split('_', 4)[3]}"
 
 
 def hashed(*question: str) -> str:
