@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import plotly.io as pio
 import streamlit as st
 
 from . import compare, gates, noise_levels, overview, parameterizations, run, samplers, samples, view
@@ -34,6 +35,7 @@ PAGES = {
 SIDEBAR = 248
 """Pixels: the pictures need the rest."""
 # Streamlit leaves a hand's breadth of air around everything; the pictures need it more.
+pio.templates.default = None  # every figure brings its own; to copy the usual one first takes longer than most do
 TRIM = "<style>.stMainBlockContainer {padding: 4.2rem 2rem 2rem} .stSidebar h1 {font-size: 1.3rem}</style>"
 
 

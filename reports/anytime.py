@@ -18,7 +18,6 @@ from ..evals.sequential import Look
 from ..metrics.intervals import Floats
 from .compare import Comparison, compare_metrics, find_bands, level_table
 from .decide import Decision
-from .findings import findings
 from .gate import judge
 from .policy import DENOISING_ERROR, Policy
 from .report import Report
@@ -59,5 +58,5 @@ def decide_look(policy: Policy, look: Look, sigmas: Tensor, baseline: str, candi
     comparison = Comparison(baseline, candidate, settings, table, find_bands(table, candidate), metrics)
     verdict = judge(policy, [comparison])
     models = pd.DataFrame({"label": [baseline, candidate], "name": [baseline, candidate], "source": 0})
-    report = Report((), Tables(baseline, models, **empty), (comparison,), (), tuple(findings([comparison])), ())
+    report = Report((), Tables(baseline, models, **empty), (comparison,), (), ())
     return Decision(report, verdict)

@@ -42,6 +42,7 @@ from .model_or_solver import model_or_solver as model_or_solver_of
 from .quantities import Curve, against_baseline, quantities, training_weights
 from .quantities import slices as slices_of
 from .ranking import rankings
+from .remembered import remembered
 from .tables import Tables, each
 from .trajectories import FIRST, Quantity, of_quantity, of_setting
 from .unpaired import lacking, said_of
@@ -59,7 +60,6 @@ class Report:
     tables: Tables
     comparisons: tuple[Comparison, ...]
     refused: tuple[Incomparable, ...]
-    findings: tuple[Finding, ...]
     conditions: tuple[str, ...]
 
     @property
@@ -85,6 +85,12 @@ class Report:
         return {name: found for name, found in values.items() if len(set(found)) > 1}
 
     @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """What differs between the models, in words, the worst first."""
+        said = findings(self.comparisons, self.refused)
+        return tuple(in_order([*said, *worst_findings(self.comparisons, self.tables.evaluations)]))
+
+    @cached_property
     def diagnoses(self) -> tuple[Diagnosis, ...]:
         """What the probes say is wrong with each model, by itself, worst first."""
         found = []
@@ -98,6 +104,7 @@ class Report:
         """Three models or more in order, with ties, by title; see `ranking.rankings`."""
         return rankings(self.tables, self.comparisons)
 
+    @remembered
     def noise_levels(
         self,
         unit: Unit = "x0",
@@ -120,10 +127,12 @@ class Report:
         """Every comparison's verdict at every noise level, the worst comparison first."""
         return where(sorted(self.comparisons, key=lambda one: -max((b.ratio for b in one.bands), default=1.0)), theme)
 
+    @remembered
     def probes(self, chosen: Sequence[Curve], theme: style.Theme = "light") -> go.Figure:
         """The curves of probes, one under another, with the bands of what is wrong."""
         return probes(quantities(self.tables, chosen), self.colours, theme, self.diagnoses)
 
+    @remembered
     def slices(self, model: str, curve: Curve, theme: style.Theme = "light") -> go.Figure:
         """One quantity of one model in every slice it has."""
         table = against_baseline(quantities(self.tables, slices_of(self.tables, curve)), self.tables.baseline)
@@ -136,16 +145,19 @@ class Report:
         rows = rows[rows["model"] == name]
         return (rows if level is None else rows[rows["level"] == level]), self.runs[source].worst(name)
 
+    @remembered
     def worst_images(self, model: str, level: int, theme: style.Theme = "light") -> go.Figure:
         """The strip behind a point of a curve, the baseline's answers beside the model's where they are at hand."""
         own, base = self.worst(model, level), self.tables.baseline
         other = None if model == base else self.worst(base, level)
         return strips.worst(model, own, self.colours, theme, base, other)
 
+    @remembered
     def denoise_strips(self, models: Sequence[str], theme: style.Theme = "light") -> go.Figure:
         """What each model makes of the last one's worst image at every level."""
         return strips.levels({model: self.worst(model) for model in models}, self.colours, theme)
 
+    @remembered
     def pairs(self, models: Sequence[str], setting: Mapping[str, Any], theme: style.Theme = "light") -> go.Figure:
         """Same-seed images of two models in one sampler setting, to flip between."""
         kept, classes = self.images(setting)
@@ -165,6 +177,7 @@ class Report:
         classes = {row.sample: row.label for row in each(table[chosen])}
         return {label: kept for label, kept in rows.items() if kept}, classes
 
+    @remembered
     def samplers(self, metric: str, theme: style.Theme = "light", model: str = "") -> go.Figure:
         """Quality against cost, of all models or of one."""
         return samplers(frames.samplers(self.tables, metric), metric, self.colours, theme, model)
@@ -240,12 +253,15 @@ class Report:
         return film(films, rows["sigma"].astype(float).tolist(), self.colours, theme)
 
     @remembered
+    @remembered
     def parameterizations(self, theme: style.Theme = "light") -> go.Figure:
         return parameterizations(frames.parameterizations(self.tables), self.colours, theme)
 
+    @remembered
     def overview(self, theme: style.Theme = "light") -> go.Figure:
         return overview(frames.overview(self.tables, self.comparisons), self.tables.labels, self.colours, theme)
 
+    @remembered
     def samples(
         self, sampler: str, steps: int, grid: str, guidance: str = "", theme: style.Theme = "light"
     ) -> go.Figure:
@@ -261,6 +277,5 @@ def assemble(runs: Sequence[Run], baseline: str | None = None, settings: Setting
     """
     tables = frames.collect(runs, baseline)
     comparisons, refused = compare_all(tables, runs, settings)
-    said = in_order([*findings(comparisons, refused), *worst_findings(comparisons, tables.evaluations)])
     first = [*conditions(runs), *said_of(comparisons, lacking(runs))]
-    return Report(tuple(runs), tables, tuple(comparisons), tuple(refused), tuple(said), tuple(first))
+    return Report(tuple(runs), tables, tuple(comparisons), tuple(refused), tuple(first))

@@ -183,9 +183,11 @@ def overview(tables: Tables, comparisons: Sequence[Comparison]) -> pd.DataFrame:
             }
         )  # fmt: skip
     for metric in metric_names(tables):
-        scored = samplers(tables, metric)
-        for model, cells in by(scored, "model"):
-            best = cells.sort_values("value", ascending=better(metric) != "higher", kind="stable").iloc[0]
+        scored = tables.metrics[tables.metrics["metric"] == metric].dropna(subset=["value"])
+        keys = ["value", "sampler", "grid", "guidance", "evaluations"]
+        scored = scored.sort_values(keys, ascending=[better(metric) != "higher", *[True] * 4])
+        for _, best in scored.drop_duplicates("model").iterrows():
+            model = best["model"]
             rows.append(
                 {
                     "model": model, "measure": metric, "better": better(metric), "value": best["value"],
