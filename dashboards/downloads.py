@@ -14,6 +14,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from ..reports.numbers import number
+from ..reports.samples import SCORES
 from .view import UNIT_NAMES, View
 
 ADDRESS = {
@@ -22,6 +23,7 @@ ADDRESS = {
     "follow", "followed", "band", "history_setting", "newest",
     "look", "ranked_by", "runs_words", "runs_status", "runs_order", "runs_gate", "runs_model", "runs_data", "runs_since",
     "runs_until", "view", "samplers_of", "blamed", "walk", "by_step", "film_of", "film_sample",
+    "sample", "part",
 }  # fmt: skip
 """Keys of widgets bound to the address. What the browser's own address holds is only known after the next rerun."""
 
@@ -87,7 +89,8 @@ def _written(view: View, key: str, value: object) -> object:
     if key in ("level", "worst_level"):
         levels = view.report.tables.levels
         return number(float(levels.loc[levels["level"] == value, "sigma"].iloc[0]), 3)
-    return UNIT_NAMES.get(str(value), value) if key == "unit" else value
+    names = {"unit": UNIT_NAMES, "sort": SCORES}.get(key, {})
+    return names.get(str(value), value)
 
 
 def _parquet(table: pd.DataFrame) -> bytes:

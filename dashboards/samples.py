@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 
-from ..reports.figures.samples import MAX_COLUMNS, samples, shared_ids
 from ..reports.numbers import number
+from ..reports.samples import DIFFERENCE, LOWEST_FIRST, SCORES, Sampled
 from .downloads import offer
 from .view import View, choose_setting, plain, show
 
 BY_NUMBER = "seed"
-FACTS = {"steps", "sample", "label", "evaluations", "tile"}
-"""Numbers of a sample that say what it is, not how good."""
+COLUMNS, ROWS, PITCH = 8, 4, 62
+"""Seeds side by side, and how often one under another, before there is a next part; pixels a row."""
 
 
 def page(view: View) -> None:
@@ -30,21 +29,31 @@ def _generated(view: View) -> None:
     if setting is None:
         st.info("No images were kept in this run. A suite keeps some when its [sampling] table asks for thumbnails.")
         return
-    rows, classes = view.report.images(setting)
-    table = _of(view.report.tables.samples, setting)
-    ids = shared_ids(rows)
+    sampled = view.report.sampled(setting)
     wanted = st.sidebar.text_input("Search", key="search", bind="query-params", placeholder="3, 17 or class 4")
-    ids = found(ids, classes, str(wanted or ""))
-    ids, notes = _sorted(table, ids)
+    ids = found(sampled.ids, dict(sampled.classes), str(wanted or ""))
+    ids, score, of = _sorted(view, sampled, ids)
     if not ids:
         st.info("No kept image answers the search.")
         return
-    for first in range(0, min(len(ids), 3 * MAX_COLUMNS), MAX_COLUMNS):
-        shown = ids[first : first + MAX_COLUMNS]
-        figure = samples(rows, view.report.colours, classes, view.theme, shown, notes)
-        show(figure, f"samples-figure-{first}" if first else "samples-figure")
-    st.caption("A column is one seed: the same starting noise in every model. Pixels are enlarged without smoothing.")
-    offer(view, "samples", figure, lambda: table[table["sample"].isin(ids)], f"samples(**{setting!r})")
+    part = _part(len(ids))
+    pictures, large = st.columns([2, 1], gap="small")
+    with pictures:
+        for first in range(0, len(part), COLUMNS):
+            some = [ids[place] for place in part[first : first + COLUMNS]]
+            figure = view.report.samples(**setting, theme=view.theme, ids=some, score=score, of=of, pitch=PITCH)
+            key = f"samples-{first}-figure"
+            show(figure, key, on_select=lambda key=key: _clicked(key), selection_mode="points")
+        st.caption(
+            f"{len(ids)} seeds, {part[0] + 1} to {part[-1] + 1} shown. A column is one seed: the same starting noise "
+            f"in every model. {_explained(score)} Pixels are enlarged without smoothing. Click one to see it large."
+        )
+        offer(
+            view, "samples", figure, lambda: sampled.table[sampled.table["sample"].isin(ids)],
+            f"samples(**{setting!r}, ids={some!r}, score={score!r}, of={of!r})",
+        )  # fmt: skip
+    with large:
+        _large(view, setting, sampled, ids, ids[part[0]])
 
 
 def found(ids: list[int], classes: dict[int, int], words: str) -> list[int]:
@@ -57,29 +66,72 @@ def found(ids: list[int], classes: dict[int, int], words: str) -> list[int]:
     return [one for one in ids if str(one) in [word.removeprefix("#") for word in asked]]
 
 
-def scores(table: pd.DataFrame) -> list[str]:
-    """Columns of table `samples` that tell something of each sample."""
-    numeric = [str(name) for name in table if name not in FACTS and pd.api.types.is_numeric_dtype(table[name])]
-    return [name for name in numeric if table[name].notna().any()]
-
-
-def _sorted(table: pd.DataFrame, ids: list[int]) -> tuple[list[int], dict[int, str]]:
-    """Samples by a score of one model or of all, highest first, with the score over each column."""
-    known = scores(table)
-    order = st.sidebar.selectbox("Sort by", [BY_NUMBER, *known], key="sort", bind="query-params")
+def _sorted(view: View, sampled: Sampled, ids: list[int]) -> tuple[list[int], str, str]:
+    """Samples by a score of one model, those to look at first; the score and the model."""
+    order = st.sidebar.selectbox(
+        "Sort by", [BY_NUMBER, *sampled.scores], key="sort", bind="query-params",
+        format_func=lambda one: SCORES.get(one, one),
+    )  # fmt: skip
     if order == BY_NUMBER:
-        return ids, {}
-    models = list(dict.fromkeys(table["model"]))
-    model = st.sidebar.selectbox("Score of", models, key="sort_model", bind="query-params")
-    values = table[table["model"] == model].set_index("sample")[order].dropna()
-    ranked = [one for one in values.sort_values(ascending=False, kind="stable").index if one in set(ids)]
-    return ranked, {one: number(float(values[one]), 2) for one in ranked}
+        return ids, "", ""
+    models = [model for model in sampled.kept if sampled.values(order, model)]
+    first = models.index(worst) if (worst := _most_changed(view)) in models else 0
+    model = st.sidebar.selectbox("Score of", models, index=first, key="sort_model", bind="query-params")
+    wanted = set(ids)
+    return [one for one in sampled.values(order, model) if one in wanted], str(order), str(model)
 
 
-def _of(table: pd.DataFrame, setting: dict[str, Any]) -> pd.DataFrame:
-    for name, value in setting.items():
-        table = table[table[name] == value]
-    return table
+def _most_changed(view: View) -> str:
+    """The model that a sort begins with: that of the worst band."""
+    worst = max(view.report.bands, key=lambda band: band.ratio, default=None)
+    return worst.model if worst else ""
+
+
+def _explained(score: str) -> str:
+    """What the number over a column says."""
+    if not score:
+        return ""
+    if score == DIFFERENCE:
+        return "Over a column: root mean square difference from the baseline's image, 1 being from black to white."
+    if score in LOWEST_FIRST:
+        return (
+            "Over a column, smallest first: 0 would be a copy. The ratio is the distance to the nearest training image "
+            "over the mean of the 50 nearest; held-out images have seen no training, and still are that near."
+        )
+    return f"Over a column: {SCORES.get(score, plain(score))}."
+
+
+def _part(count: int) -> range:
+    """Places in the order that are shown: all, or one of several parts."""
+    size = COLUMNS * ROWS
+    parts = -(-count // size)
+    names = [f"{size * part + 1} to {min(size * (part + 1), count)}" for part in range(parts)]
+    chosen = 0
+    if parts > 1:
+        chosen = names.index(st.sidebar.selectbox("Seeds", names, key="part", bind="query-params"))
+    return range(size * chosen, min(size * (chosen + 1), count))
+
+
+def _clicked(key: str) -> None:
+    """A click on an image chooses its seed."""
+    for point in st.session_state[key].selection.points:
+        if "customdata" in point:
+            st.session_state["sample"] = int(point["customdata"][-1])
+            return
+
+
+def _large(view: View, setting: dict[str, Any], sampled: Sampled, ids: list[int], first: int) -> None:
+    """One seed in every model: of the clicked image, at first of the first."""
+    index = 0 if "sample" in st.session_state else ids.index(first)  # once it is set, no other beginning beside it
+    sample = st.selectbox("Seed", ids, index=index, key="sample", bind="query-params")
+    label = sampled.classes.get(sample, -1)
+    show(view.report.closeup(sample, setting, view.theme), "closeup-figure")
+    said = f"Class {label}. " if label >= 0 else ""
+    said += "Apart: less the baseline's image; mid-grey is no difference. "
+    said += "Training: the nearest training image, as far as the number says; 0 is a copy. " if sampled.beside else (
+        "Nearest training images: not scored; a suite names them as `train` in its [data] table."
+    )  # fmt: skip
+    st.caption(said)
 
 
 def _worst(view: View) -> None:

@@ -105,6 +105,9 @@ class BaselineRun(Run):
     def images(self, model: str, sampler: str, steps: int, grid: str, guidance: str = "") -> dict[int, np.ndarray]:
         return self._accepted.images(model, sampler, steps, grid, guidance) if self._accepted else {}
 
+    def neighbours(self, model: str, sampler: str, steps: int, grid: str, guidance: str = "") -> dict[int, np.ndarray]:
+        return self._accepted.neighbours(model, sampler, steps, grid, guidance) if self._accepted else {}
+
     def worst(self, model: str) -> dict[int, np.ndarray]:
         return self._accepted.worst(model) if self._accepted else {}
 

@@ -29,7 +29,7 @@ from .figures.overview import overview
 from .figures.parameterizations import parameterizations
 from .figures.probes import probes
 from .figures.samplers import samplers
-from .figures.samples import pairs, samples
+from .figures.samples import closeup, pairs, samples
 from .figures.slices import slices
 from .figures.steps import steps as steps_figure
 from .figures.steps import walks
@@ -39,10 +39,12 @@ from .findings import Finding, conditions, findings, in_order
 from .flow_or_diffusion import Sides, sides
 from .model_or_solver import Answer
 from .model_or_solver import model_or_solver as model_or_solver_of
+from .negligible import negligible
 from .quantities import Curve, against_baseline, quantities, training_weights
 from .quantities import slices as slices_of
 from .ranking import rankings
 from .remembered import remembered
+from .samples import Sampled, sampled
 from .tables import Tables, each
 from .trajectories import FIRST, Quantity, of_quantity, of_setting
 from .unpaired import lacking, said_of
@@ -119,9 +121,11 @@ class Report:
         weights = None
         if weighting and self.tables.levels["model"].eq(self.tables.baseline).sum() > 1:
             weights = training_weights(self.tables, self.tables.baseline, weighting)
+        small = () if curve is None else negligible(self.tables, curve)["sigma"].tolist()
         return noise_levels(
-            table, self.bands, self.reference, self.colours, unit, theme, asked, weights, weighting.replace("_", " ")
-        )
+            table, self.bands, self.reference, self.colours, unit, theme, asked, weights, weighting.replace("_", " "),
+            small,
+        )  # fmt: skip
 
     def where(self, theme: style.Theme = "light") -> go.Figure:
         """Every comparison's verdict at every noise level, the worst comparison first."""
@@ -160,22 +164,29 @@ class Report:
     @remembered
     def pairs(self, models: Sequence[str], setting: Mapping[str, Any], theme: style.Theme = "light") -> go.Figure:
         """Same-seed images of two models in one sampler setting, to flip between."""
-        kept, classes = self.images(setting)
-        return pairs({model: kept.get(model, {}) for model in models}, classes, theme)
+        found = self.sampled(setting)
+        return pairs({model: found.kept.get(model, {}) for model in models}, found.classes, theme)
 
     def images(self, setting: Mapping[str, Any]) -> tuple[dict[str, dict[int, np.ndarray]], dict[int, int]]:
         """(model -> sample id -> HWC uint8, sample id -> class) of a sampler setting, a row of `sample_settings`."""
-        sampler, steps, grid = str(setting["sampler"]), int(setting["steps"]), str(setting["grid"])
-        guidance = str(setting.get("guidance", ""))
-        rows = {
-            model.label: self.runs[model.source].images(model.name, sampler, steps, grid, guidance)
-            for model in each(self.tables.models)
-        }
-        table = self.tables.samples
-        chosen = (table["sampler"] == sampler) & (table["steps"] == steps) & (table["grid"] == grid)
-        chosen &= table["guidance"] == guidance
-        classes = {row.sample: row.label for row in each(table[chosen])}
-        return {label: kept for label, kept in rows.items() if kept}, classes
+        found = self.sampled(setting)
+        return {model: dict(kept) for model, kept in found.kept.items()}, dict(found.classes)
+
+    def sampled(self, setting: Mapping[str, Any]) -> Sampled:
+        """All that is kept of a sampler setting, a row of `sample_settings`; the last one is remembered."""
+        key = tuple(str(setting.get(name, "")) for name in ("sampler", "steps", "grid", "guidance"))
+        if self._sampled.get("key") != key:
+            self._sampled.update(key=key, found=sampled(self.runs, self.tables, setting))
+        found: Sampled = self._sampled["found"]
+        return found
+
+    @cached_property
+    def _sampled(self) -> dict[str, Any]:
+        return {}
+
+    def closeup(self, sample: int, setting: Mapping[str, Any], theme: style.Theme = "light") -> go.Figure:
+        """One seed in every model, with the training images nearest to its samples."""
+        return closeup(self.sampled(setting), sample, self.colours, self.tables.baseline, theme)
 
     @remembered
     def samplers(self, metric: str, theme: style.Theme = "light", model: str = "") -> go.Figure:
@@ -253,7 +264,6 @@ class Report:
         return film(films, rows["sigma"].astype(float).tolist(), self.colours, theme)
 
     @remembered
-    @remembered
     def parameterizations(self, theme: style.Theme = "light") -> go.Figure:
         return parameterizations(frames.parameterizations(self.tables), self.colours, theme)
 
@@ -263,11 +273,20 @@ class Report:
 
     @remembered
     def samples(
-        self, sampler: str, steps: int, grid: str, guidance: str = "", theme: style.Theme = "light"
+        self,
+        sampler: str,
+        steps: int,
+        grid: str,
+        guidance: str = "",
+        theme: style.Theme = "light",
+        ids: Sequence[int] | None = None,
+        score: str = "",
+        of: str = "",
+        pitch: int = 74,
     ) -> go.Figure:
-        """The images that the models kept of one sampler setting."""
-        kept, classes = self.images({"sampler": sampler, "steps": steps, "grid": grid, "guidance": guidance})
-        return samples(kept, self.colours, classes, theme)
+        """The images that the models kept of one sampler setting, the first twelve or those named; see samples.py."""
+        setting = {"sampler": sampler, "steps": steps, "grid": grid, "guidance": guidance}
+        return samples(self.sampled(setting), self.colours, theme, ids, score, of, pitch)
 
 
 def assemble(runs: Sequence[Run], baseline: str | None = None, settings: Settings = DEFAULT) -> Report:

@@ -15,30 +15,45 @@ from . import style
 GAP = 4
 Row = Mapping[int, np.ndarray]
 """Column number -> HWC uint8; an absent column stays empty."""
+Said = Mapping[tuple[int, int], tuple[str, list[object]]]
+"""(row, column) -> words to show, already safe for Plotly, and what a click tells the page."""
 
 
 def grid(
-    rows: Sequence[Row], names: Sequence[str], titles: Sequence[str], pitch: int, theme: style.Theme = "light"
+    rows: Sequence[Row],
+    names: Sequence[str],
+    titles: Sequence[str],
+    pitch: int,
+    theme: style.Theme = "light",
+    absent: str = "",
 ) -> go.Figure:
     """Rows of images with a name beside each row and a title over each column, both already safe for Plotly.
 
-    pitch: about how many pixels of the page a row takes.
+    pitch: about how many pixels of the page a row takes. absent: what stands where an image is missing, in a frame.
     """
     ids = list(range(len(titles)))
     scale = enlargement(rows)
     picture = sheet(rows, ids, scale)
     figure = go.Figure(go.Image(source=data_uri(picture), hoverinfo="skip"))
+    if absent:
+        for place in ((row, column) for row, kept in enumerate(rows) for column in ids if column not in kept):
+            _frame(figure, place, _side(rows, scale), absent, theme)
     return _axes(figure, rows, names, titles, scale).update_layout(
         template=style.template(theme), height=70 + pitch * len(rows), margin={"t": 60, "b": 10}
     )
 
 
 def flip(
-    faces: Mapping[str, Row], titles: Sequence[str], columns: int, pitch: int = 84, theme: style.Theme = "light"
+    faces: Mapping[str, Row],
+    titles: Sequence[str],
+    columns: int,
+    pitch: int = 84,
+    theme: style.Theme = "light",
+    said: Sequence[str] = (),
 ) -> go.Figure:
     """Faces of one sheet, one at a time, with a button for each: what changes between them jumps to the eye.
 
-    faces: what a button says -> images by number; `columns` images a row.
+    faces: what a button says -> images by number; `columns` images a row. said: of each what hovering over it shows.
     """
     count = len(titles)
     scale = enlargement(list(faces.values()))
@@ -49,11 +64,14 @@ def flip(
         rows = [{place: face[first + place] for place in range(columns) if first + place in face} for first in lines]
         picture = sheet(rows, range(min(columns, count)), scale, side)
         figure.add_image(source=data_uri(picture), hoverinfo="skip", visible=index == 0)
+    if said:
+        targets(figure, rows, {divmod(place, columns): (words, [place]) for place, words in enumerate(said)})
     _axes(figure, [{}] * len(lines), [""] * len(lines), list(titles[:columns]), scale, side)
     if len(lines) > 1:
         figure.update_xaxes(showticklabels=False)
+    of_faces = list(range(len(faces)))
     buttons = [
-        {"label": name, "method": "restyle", "args": [{"visible": [name == other for other in faces]}]}
+        {"label": name, "method": "restyle", "args": [{"visible": [name == other for other in faces]}, of_faces]}
         for name in faces
     ]  # fmt: skip
     figure.update_layout(
@@ -71,6 +89,23 @@ def flip(
         height=(96 if len(lines) == 1 else 60) + pitch * len(lines),
         margin={"t": 90 if len(lines) == 1 else 48, "b": 4, "l": 24, "r": 8},
     )
+
+
+def targets(figure: go.Figure, rows: Sequence[Row], said: Said) -> None:
+    """Invisible points over a grid's images, to be hovered over and clicked."""
+    pitch = _side(rows, enlargement(rows)) + GAP
+    columns = 1 + max((place for row in rows for place in row), default=0)
+    figure.add_scatter(
+        x=[pitch * (column + 0.5) - GAP / 2 for _, column in said],
+        y=[pitch * (row + 0.5) - GAP / 2 for row, _ in said],
+        mode="markers", marker={"size": 44, "symbol": "square", "opacity": 0}, showlegend=False,
+        selected={"marker": {"opacity": 0}}, unselected={"marker": {"opacity": 0}},
+        hovertext=[words for words, _ in said.values()], hoverinfo="text", customdata=[own for _, own in said.values()],
+        hoverlabel={"bgcolor": "#f6f7f9", "bordercolor": "#66707a", "font_color": style.ink("light")},
+    )  # fmt: skip
+    # the picture's own extent: points would have the axes reach further
+    figure.update_xaxes(range=[-0.5, columns * pitch - GAP - 0.5])
+    figure.update_yaxes(range=[len(rows) * pitch - GAP - 0.5, -0.5])
 
 
 def difference(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -102,6 +137,21 @@ def data_uri(picture: Image.Image) -> str:
     buffer = io.BytesIO()
     picture.save(buffer, format="PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def _side(rows: Sequence[Row], scale: int) -> int:
+    """Pixels of the picture that an image takes."""
+    return scale * max(len(image) for row in rows for image in row.values())
+
+
+def _frame(figure: go.Figure, place: tuple[int, int], side: int, words: str, theme: style.Theme) -> None:
+    """A dotted frame in place of an image, with words in it."""
+    top, left = (number * (side + GAP) for number in place)
+    line = {"color": style.quiet(theme), "width": 1, "dash": "dot"}
+    figure.add_shape(type="rect", x0=left, x1=left + side, y0=top, y1=top + side, line=line, opacity=0.6)
+    figure.add_annotation(
+        x=left + side / 2, y=top + side / 2, text=words, font={"size": 10, "color": style.quiet(theme)}
+    )
 
 
 def _axes(

@@ -20,6 +20,8 @@ Shown = tuple[pd.DataFrame, Pictures]
 """Rows of table `worst` of one model, and its pictures."""
 
 NOISY, PREDICTION, TRUTH, DIFFERENCE = range(4)
+NOT_KEPT = "not<br>kept"
+"""Of an image that another model got so wrong that it was kept, and this one did not."""
 STRIP = 50
 """Pixels a row of a strip beside a figure."""
 
@@ -52,7 +54,7 @@ def worst(
         lines.append({place: image for place, image in enumerate(own_four) if image is not None})
         label = f" ({row.label})" if row.label >= 0 else ""
         names.append(f"#{row.image}{label}<br><b>{number(row.error, 2)}</b>")
-    figure = grid(lines, names, titles, STRIP, theme)
+    figure = grid(lines, names, titles, STRIP, theme, NOT_KEPT)
     figure.update_layout(margin={"t": 28, "l": 8, "r": 8}, height=40 + STRIP * len(lines))
     return figure.update_xaxes(tickangle=0, tickfont_size=11).update_yaxes(tickfont_size=11)
 
@@ -74,7 +76,7 @@ def levels(shown: Mapping[str, Shown], colours: dict[str, str], theme: style.The
     lines.append({place: pictures[row.tile + TRUTH] for place, row in enumerate(chosen)})
     names = ["noisy", *(style.coloured(model, colours) for model in shown), "truth"]
     titles = [f"{number(row.sigma, 2)}<br>#{row.image}" for row in chosen]
-    figure = grid(lines, names, titles, 56, theme)
+    figure = grid(lines, names, titles, 56, theme, NOT_KEPT)
     return figure.update_xaxes(title={"text": "noise level σ, image", "standoff": 4}, tickangle=0, tickfont_size=10)
 
 

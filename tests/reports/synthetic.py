@@ -153,7 +153,10 @@ def samples(frame: pd.DataFrame, kept: int = 12) -> pd.DataFrame:
     return pd.concat(
         [
             cells[[*columns, "evaluations"]].assign(
-                sample=index, label=index % 10, clipped=(7 * index % kept) / 100, tile=index if index < kept else -1,
+                sample=index,
+                label=index % 10,
+                clipped=(7 * index % kept) / 100,
+                tile=index if index < kept else -1,
                 **NO_NEIGHBOURS,
             )
             for index in range(kept)
@@ -221,6 +224,9 @@ class SyntheticRun:
         )
         kept = rows[chosen & (rows["grid"] == grid) & (rows["guidance"] == guidance)].sort_values("sample")
         return dict(zip(kept["sample"], digits(kept["label"].to_numpy(), steps), strict=True))
+
+    def neighbours(self, model: str, sampler: str, steps: int, grid: str, guidance: str = "") -> dict[int, np.ndarray]:
+        return {}
 
     def worst(self, model: str) -> dict[int, np.ndarray]:
         rows = self.table("worst")
