@@ -68,7 +68,6 @@ def _pair(view: View, candidates: list[str]) -> None:
     candidate = st.sidebar.selectbox("Candidate", candidates, index=index, key="candidate", bind="query-params")
     comparison = next(one for one in report.comparisons if one.candidate == candidate)
     models = [comparison.baseline, comparison.candidate]
-    _attribution(view, comparison)
     setting = choose_setting(view)
     if setting is None:
         st.caption("No sampler kept images here, so there are none to flip between.")
@@ -83,6 +82,7 @@ def _pair(view: View, candidates: list[str]) -> None:
     figure = report.denoise_strips(models, view.theme)
     show(figure, "strips-figure")
     offer(view, "levels", figure, lambda: comparison.levels, f"denoise_strips({models!r})")
+    _attribution(view, comparison)
 
 
 def _attribution(view: View, comparison: Comparison) -> None:

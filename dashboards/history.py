@@ -135,9 +135,10 @@ def _explained(series: list[Series]) -> str:
         if longest >= 2 * LEAST
         else "no change looked for"
     )
-    return (
-        f"{said[:1].upper() + said[1:]}.{few} A point is a run, with its 95% interval over images; runs on the same "
-        "images move together, so smaller differences can be changes. Click one to choose its run."
+    over = f"{series[0].setting[:1].upper() + series[0].setting[1:]}. " if series else ""
+    return plain(
+        f"{over}{said[:1].upper() + said[1:]}.{few} A point is a run with its 95% interval; runs on the same images "
+        "and seeds move together, so smaller differences can be changes. Click one to choose its run."
     )
 
 

@@ -74,7 +74,7 @@ def _bars(figure: go.Figure, bands: pd.DataFrame, theme: style.Theme) -> None:
         )  # fmt: skip
         if not math.isnan(row.share):
             end = row.band_high if row.phi >= 0 else row.band_low
-            bounds = share_interval(row.share_low, row.share_high)
+            bounds = share_interval(row.share_low, row.share_high) if row.phi else ""
             figure.add_annotation(
                 x=math.log10(middle), y=row.phi if math.isnan(end) else end, xref="x", yref="y",
                 yshift=14 if row.phi >= 0 else -14,

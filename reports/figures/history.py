@@ -37,9 +37,10 @@ def history(
         drawn[one.model] += 1
         for change in one.changes:
             _mark(figure, one, change, places, theme)
+    by_commit = len({point.commit for point in ordered} - {""}) == len(ordered)
     shown = ordered[:: -(-len(ordered) // MOST_TICKS)]
     figure.update_xaxes(
-        tickvals=[places[point.run] for point in shown], ticktext=[_name(point) for point in shown],
+        tickvals=[places[point.run] for point in shown], ticktext=[_name(point, by_commit) for point in shown],
         showgrid=False, range=[-0.5, len(ordered) - 0.5],
     )  # fmt: skip
     figure.update_yaxes(title={"text": style.text(series[0].metric.replace("_", " "))})
@@ -86,7 +87,6 @@ def _mark(figure: go.Figure, one: Series, change: Change, places: dict[str, int]
     )  # fmt: skip
 
 
-def _name(point: Point) -> str:
-    """A commit where one is known, with its sign of local changes, else the run; the day under it."""
-    named = point.commit[:7] + point.commit[40:] if point.commit else point.run
-    return f"{style.text(named)}<br>{style.text(point.created[5:10])}"
+def _name(point: Point, by_commit: bool) -> str:
+    """Its commit, with its sign of local changes, where commits tell the runs apart; else its day."""
+    return style.text(point.commit[:7] + point.commit[40:] if by_commit else point.created[:10])

@@ -43,8 +43,9 @@ def where(comparisons: Sequence[Comparison], theme: style.Theme = "light") -> go
     figure = go.Figure(
         go.Heatmap(
             z=cells, x=list(range(len(sigmas))), y=[style.text(one.candidate) for one in shown], text=signs,
-            texttemplate="%{text}", customdata=hover, hovertemplate="%{customdata}<extra></extra>", zmin=-0.5,
-            zmax=last + 0.5, colorscale=scale, showscale=False, xgap=2, ygap=4,
+            texttemplate="%{text}", textfont={"color": style.ink(theme)}, customdata=hover,
+            hovertemplate="%{customdata}<extra></extra>", zmin=-0.5, zmax=last + 0.5, colorscale=scale, showscale=False,
+            xgap=2, ygap=4,
         )
     )  # fmt: skip
     step = -(-len(sigmas) // 12)

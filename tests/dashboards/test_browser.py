@@ -151,10 +151,10 @@ def test_pairs_flip_in_place(page: Any, served: str) -> None:
     page.goto(f"{served}/")
     _drawn(page)
     page.get_by_role("link", name="Compare", exact=True).click()
-    shown = page.locator(".stPlotlyChart").first
+    shown = page.locator(".st-key-pairs-figure")
     first = shown.locator("image").first.evaluate("image => image.outerHTML", timeout=PATIENCE_MS)
     shown.locator(".updatemenu-button", has_text="difference").click()
-    other = "before => document.querySelector('.stPlotlyChart image').outerHTML !== before"
+    other = "before => document.querySelector('.st-key-pairs-figure image').outerHTML !== before"
     page.wait_for_function(other, arg=first, timeout=PATIENCE_MS)
 
 
@@ -174,6 +174,34 @@ def test_a_table_and_a_picture_can_be_taken_along(page: Any, served: str) -> Non
         chart.locator(".modebar-btn[data-title*='ownload']").click()
     assert taken.value.suggested_filename == "parameterizations.png"
     assert Path(taken.value.path()).read_bytes().startswith(b"\x89PNG")
+
+
+def test_from_a_gate_to_its_runs_and_along_the_history(page: Any, nightly: Path) -> None:
+    """A click on a row shows its evidence, its link leads to the comparison, a click on a point chooses its run."""
+    with serving(nightly) as address:
+        page.goto(address)
+        page.get_by_role("link", name="Gates and history", exact=True).click(timeout=PATIENCE_MS)
+        _drawn(page)
+        page.locator(".stHtml span", has_text="higher than model @ nightly-01").wait_for(timeout=PATIENCE_MS)
+        table = page.locator(".st-key-gates-table")
+        box = table.bounding_box()
+        page.mouse.click(box["x"] + 16, box["y"] + 2.5 * 35)  # the second row's box; the table is a canvas
+        page.locator(".stHtml span", has_text="within 2.0% of model @ nightly-01").wait_for(timeout=PATIENCE_MS)
+        page.wait_for_url("**gate=*", timeout=PATIENCE_MS)
+        page.get_by_role("link", name="Compare them").click()
+        page.wait_for_url("**/compare*with=nightly-02*", timeout=PATIENCE_MS)
+        _drawn(page)
+        page.get_by_role("link", name="Gates and history", exact=True).click()
+        _drawn(page)
+        figure = page.locator(".st-key-history-figure")
+        figure.locator(".annotation-text", has_text="→").wait_for(timeout=PATIENCE_MS)
+        figure.locator(".scatterlayer .trace").first.locator(".point").nth(7).click(force=True)
+        _chosen(page, "Run", "nightly-08")
+        _drawn(page)
+        page.get_by_role("link", name="Compare with the run before").click()
+        page.wait_for_url("**/compare*with=nightly-08*", timeout=PATIENCE_MS)
+        _drawn(page)
+        page.goto("about:blank")  # or it would complain that the server is gone
 
 
 def test_a_deep_link_opens_what_it_names(browser: Any, served: str) -> None:
