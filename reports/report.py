@@ -184,6 +184,7 @@ class Report:
     def _sampled(self) -> dict[str, Any]:
         return {}
 
+    @remembered
     def closeup(self, sample: int, setting: Mapping[str, Any], theme: style.Theme = "light") -> go.Figure:
         """One seed in every model, with the training images nearest to its samples."""
         return closeup(self.sampled(setting), sample, self.colours, self.tables.baseline, theme)
