@@ -292,7 +292,8 @@ _NONE: dict[str, Any] = {"value": math.nan, "low": math.nan, "high": math.nan, "
 def _by_cell(metrics: pd.DataFrame) -> dict[tuple[Any, ...], dict[str, Any]]:
     """A model's rows by what names them in CELL."""
     columns = [*CELL, "value", "low", "high", "n", "fingerprint", "protocol"]
-    return {tuple(row[name] for name in CELL): row for row in metrics[columns].to_dict("records")}
+    rows = [dict(zip(columns, row, strict=True)) for row in metrics[columns].itertuples(index=False)]
+    return {tuple(row[name] for name in CELL): row for row in rows}
 
 
 def _difference(metric: str, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:

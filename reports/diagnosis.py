@@ -289,11 +289,11 @@ def judge(
     """The findings of one model, from its curves (table `curves`) and its denoising error by level."""
     asked = {rule: curves[(curves["probe"] == rule.probe) & (curves["quantity"] == rule.quantity)] for rule in rules}
     looks = sum(len(rows) for rows in asked.values())
+    beside = dict(iter(curves.groupby(["probe", "slice"], sort=False)))
     found = []
     for rule, rows in asked.items():
         for name, part in rows.groupby("slice", sort=False):
-            beside = curves[(curves["probe"] == rule.probe) & (curves["slice"] == name)]
-            told = judged(rule, part, beside, errors, spread, alpha / looks)
+            told = judged(rule, part, beside[rule.probe, name], errors, spread, alpha / looks)
             bands = _bands(told) if told["side"].any() else []
             found += [_finding(model, rule, str(name), band) for band in bands]
     return sorted(found, key=lambda one: -one.size)
@@ -302,7 +302,7 @@ def judge(
 def judged(
     rule: Rule, rows: pd.DataFrame, beside: pd.DataFrame, errors: pd.Series, spread: float, alpha: float
 ) -> pd.DataFrame:
-    """The rows by level, with the corrected interval, the side of the healthy range, and the size (0 if none is out)."""
+    """The rows by level, with the corrected interval, the side of the healthy range, and the size; 0 if none is out."""
     rows = rows.sort_values("level").reset_index(drop=True)
     reach = stats.t.isf(alpha / 2, rows["freedom"]) * rows["error"]
     rows = rows.assign(low=rows["value"] - reach, high=rows["value"] + reach)
@@ -313,9 +313,11 @@ def judged(
     if rule.share is None:
         size = np.clip(np.maximum(rows["value"] - rule.high, rule.low - rows["value"]), 0.0, None)
     else:
-        values = beside.pivot_table(index="level", columns="quantity", values="value")
-        shares = [rule.share({str(name): float(value) for name, value in row.items()}) for _, row in values.iterrows()]
-        share = pd.Series(shares, values.index).reindex(rows["level"]).to_numpy()
+        told: dict[int, dict[str, float]] = {}
+        missing = dict.fromkeys(beside["quantity"].unique().tolist(), math.nan)
+        for level, name, value in beside[["level", "quantity", "value"]].itertuples(index=False):
+            told.setdefault(level, {**missing})[name] = value
+        share = [rule.share(told[level]) for level in rows["level"]]
         removable = np.clip(share, 0, None) * errors.reindex(rows["level"]).to_numpy()
         size = np.sqrt(removable / (spread**2 + np.square(rows["sigma"].to_numpy())))
     side = np.where(above, 1, np.where(below, -1, 0))
