@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import plotly.graph_objects as go
 
 from .errors import ConfigError
@@ -24,8 +25,10 @@ from .reports.figures.style import Theme
 from .reports.history import follow
 from .reports.quantities import Curve, offered, told
 from .reports.report import Report, assemble
+from .reports.sampler_plates import blamed, finest
 from .reports.summary import dearest_setting, worst_level, worst_pair
 from .reports.tables import metric_names
+from .reports.trajectories import FIRST, Quantity, of_setting, offered_steps
 
 One = Run | str | Path
 Runs = Report | One | Sequence[One]
@@ -164,6 +167,65 @@ def samples(
     return made.samples(**_setting(made, setting), theme=theme)
 
 
+def model_or_solver(
+    runs: Runs = LATEST,
+    models: Sequence[str] = (),
+    settings: Sequence[str] = (),
+    *,
+    baseline: str | None = None,
+    theme: Theme = "light",
+) -> go.Figure:
+    """Model error beside solver error: of the worst model and its baseline, where the solver errs least and most."""
+    made = report(runs, baseline=baseline)
+    chosen = blamed(made) or ([], [])
+    return made.model_or_solver(list(models) or chosen[0], list(settings) or ([] if models else chosen[1]), theme)
+
+
+def along(
+    runs: Runs = LATEST,
+    setting: Mapping[str, Any] | None = None,
+    quantity: Quantity | None = None,
+    *,
+    baseline: str | None = None,
+    theme: Theme = "light",
+) -> go.Figure:
+    """What is lost in each step of a sampler setting, at first the one of most steps."""
+    made = report(runs, baseline=baseline)
+    of = _looked_at(made.steps, setting)
+    offered = offered_steps(of_setting(made.steps, of), whole=False)
+    return made.along(of, quantity or next(iter(offered), FIRST), theme)
+
+
+def walks(
+    runs: Runs = LATEST, chosen: Sequence[Quantity] = (), *, baseline: str | None = None, theme: Theme = "light"
+) -> go.Figure:
+    """Numbers of whole walks, such as order and straightness, of every setting and model."""
+    made = report(runs, baseline=baseline)
+    return made.walks(chosen or offered_steps(made.steps, whole=True), theme)
+
+
+def film(
+    runs: Runs = LATEST,
+    setting: Mapping[str, Any] | None = None,
+    sample: int | None = None,
+    *,
+    baseline: str | None = None,
+    theme: Theme = "light",
+) -> go.Figure:
+    """One seed's way from noise to a sample in each model, at first the first seed that was kept."""
+    made = report(runs, baseline=baseline)
+    of = _looked_at(made.filmed, setting)
+    return made.film(of, int(of_setting(made.filmed, of)["sample"].min()) if sample is None else sample, theme)
+
+
+def flow_or_diffusion(
+    runs: Runs = LATEST, metric: str = "", *, baseline: str | None = None, theme: Theme = "light"
+) -> go.Figure:
+    """How straight the models' paths are, where they bend, and what that is worth. DataError where it isn't known."""
+    made = report(runs, baseline=baseline)
+    return made.flow_or_diffusion(metric or next(iter(metric_names(made.tables)), ""), theme)
+
+
 def history(
     runs: One | Sequence[One],
     metric: str = "denoising_error",
@@ -204,6 +266,12 @@ def _setting(made: Report, named: Mapping[str, Any] | None) -> dict[str, Any]:
     if not {"sampler", "steps", "grid"} <= chosen.keys():
         raise ConfigError(f"setting: expected sampler, steps and grid, got {sorted(chosen)}")
     return chosen
+
+
+def _looked_at(rows: pd.DataFrame, named: Mapping[str, Any] | None) -> dict[str, Any]:
+    if rows.empty:
+        raise ConfigError("expected a run whose samplers were looked at step by step, got none")
+    return dict(named) if named else finest(rows)
 
 
 def _unknown(made: Report, curve: Curve) -> ConfigError:

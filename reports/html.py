@@ -13,9 +13,10 @@ from plotly.offline import get_plotlyjs
 from .figures.narrow import least_width, narrow
 from .markdown import headline
 from .numbers import interval, number, percent, reach, signed
+from .plates import Plate
 from .ranking import places
 from .report import Report
-from .sections import Plate, sections
+from .sections import sections
 from .summary import summary, worst_first
 from .tables import cell_title
 from .text import plain

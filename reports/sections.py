@@ -1,23 +1,21 @@
 """Which figures a report has, in the order in which they answer: who is worse, where, what it looks like, why.
 
-Report -> sections -> html.py (one page), pictures.py (a file each). A figure is made when it is asked for.
+Report -> sections -> html.py (one page), slides.py (a file each). A figure is made when it is asked for.
 """
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from itertools import count
 
-import plotly.graph_objects as go
-
 from . import tables as frames
 from .numbers import number
+from .plates import Plate, Section, slug
 from .quantities import Curve, against_baseline, offered, quantities, slices, told
 from .report import Report
+from .sampler_plates import samplers
 from .summary import dearest_setting, setting, worst_level, worst_pair
 from .tables import cell_title, metric_names, sample_settings
 
@@ -25,43 +23,13 @@ BUDGET = [Curve("precision", "output_share"), Curve("precision", "network_share"
 NETWORK = [Curve("raw_output", "raw"), Curve("raw_output", "gain_x0"), Curve("raw_output", "gain_eps")]
 PROBED = 4
 """Curves drawn beside the findings."""
-LONGEST = 60
-"""Letters that a name from a run has in a file's."""
-
-
-@dataclass(frozen=True)
-class Plate:
-    """One figure. `name` is a file's, of a-z, 0-9 and hyphens; `title` and `note` may hold names from runs."""
-
-    name: str
-    make: Callable[[], go.Figure]
-    title: str = ""
-    note: str = ""
-    flips: bool = False
-    """Whether it has buttons, which paper has not."""
-
-
-@dataclass(frozen=True)
-class Section:
-    """A heading of the contents list, one sentence on how to read what follows, and the figures."""
-
-    anchor: str
-    title: str
-    note: str
-    plates: tuple[Plate, ...]
 
 
 def sections(report: Report) -> list[Section]:
     """All that has a figure, by what the runs hold."""
-    parts = (_overview, _noise_levels, _images, _diagnosis, _slices, _samplers, _parameterizations, _probes, _samples)
+    parts = (_overview, _noise_levels, _images, _diagnosis, _slices, samplers, _parameterizations, _probes, _samples)
     taken: set[str] = set()
     return [_told_apart(section, taken) for part in parts if (section := part(report)).plates]
-
-
-def slug(words: str) -> str:
-    """Words as part of a file's name."""
-    flat = unicodedata.normalize("NFKD", words).encode("ascii", "ignore").decode().lower()
-    return re.sub("[^a-z0-9]+", "-", flat).strip("-")[:LONGEST] or "unnamed"
 
 
 def _told_apart(section: Section, taken: set[str]) -> Section:
@@ -163,18 +131,6 @@ def _mostly_known(report: Report, model: str, parts: list[Curve]) -> bool:
     base = report.tables.baseline
     rows = against_baseline(quantities(report.tables, parts), base).query("model == @model")
     return len(rows) > 0 and (model == base or bool(rows["ratio"].notna().mean() > 0.5))
-
-
-def _samplers(report: Report) -> Section:
-    note = (
-        "Quality of the samples for what they cost. A sampler's score does not say where an error comes from: the "
-        "noise levels do."
-    )
-    found = [
-        Plate(f"samplers-{slug(metric)}", partial(report.samplers, metric), metric)
-        for metric in metric_names(report.tables)
-    ]
-    return Section("samplers", "Samplers", note, tuple(found))
 
 
 def _parameterizations(report: Report) -> Section:

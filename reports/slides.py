@@ -18,8 +18,9 @@ import plotly.graph_objects as go
 from ..errors import ConfigError, StoreError
 from .figures import style
 from .figures.narrow import least_width
+from .plates import Plate, slug
 from .report import Report
-from .sections import Plate, plates, slug
+from .sections import plates
 
 Format = Literal["png", "svg"]
 WIDTH, SCALE = 960, 2.5
@@ -70,10 +71,10 @@ def faces(plate: Plate) -> Iterator[tuple[str, go.Figure]]:
     if not buttons:
         yield plate.name, figure
     for place, button in enumerate(buttons, start=1):
-        (change,) = button.args
+        change, *which = button.args
         one = go.Figure(figure)
-        for trace, visible in zip(one.data, change["visible"], strict=False):
-            trace.visible = visible
+        for trace, visible in zip(which[0] if which else range(len(one.data)), change["visible"], strict=False):
+            one.data[trace].visible = visible
         one.update_layout(title={"text": f"<b>{button.label}</b>", "x": 0.03, "font": {"size": 15}})
         yield f"{plate.name}-{place}-{slug(button.label)}", one
 

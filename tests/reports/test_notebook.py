@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 import pytest
 import sigmascope
@@ -16,8 +20,12 @@ from sigmascope.reports.figures.history import history
 from sigmascope.reports.history import follow
 from sigmascope.reports.quantities import Curve
 from sigmascope.reports.report import Report, assemble
+from sigmascope.reports.sampler_plates import blamed
+from sigmascope.reports.sections import plates
+from sigmascope.reports.trajectories import Quantity
 
 from . import synthetic
+from .test_flow_or_diffusion import run as steps_run
 
 SLOPE, CLASSES = Curve("calibration", "slope"), Curve("denoising_error", "error")
 SETTING = {"sampler": "heun", "steps": 40, "grid": "karras", "guidance": ""}
@@ -52,6 +60,65 @@ def stored(folder: Path) -> Report:
     return assemble([Store(folder).find("latest")])
 
 
+WALK = {"sampler": "euler", "steps": 4, "grid": "karras", "guidance": ""}
+STEPS: dict[str, tuple[str, tuple[Any, ...]]] = {
+    "along": ("along", (WALK, Quantity("straightness", "deviation", "all", whole=False))),
+    "walks": (
+        "walks",
+        ([Quantity("straightness", name, "all", whole=True) for name in ("straightness", "chord_to_arc")],),
+    ),
+    "film": ("film", (WALK, 3)),
+    "flow_or_diffusion": ("flow_or_diffusion", ("Fréchet distance (digits)",)),
+}
+"""What is chosen where nothing is asked for, of a run whose samplers were looked at."""
+
+
+class Filmed(synthetic.SyntheticRun):
+    """A run that kept the way of sample 3."""
+
+    def film(
+        self, model: str, sampler: str, steps: int, grid: str, guidance: str = ""
+    ) -> dict[tuple[int, int, str], np.ndarray]:
+        return {(3, index, what): np.full((8, 8, 1), 60 * index, np.uint8) for index in range(4) for what in PICTURES}
+
+
+PICTURES = ("state", "prediction")
+
+
+@pytest.fixture(scope="module")
+def looked_at() -> Report:
+    made = steps_run()
+    kept = [
+        {"model": name, **WALK, "sample": 3, "index": index, "sigma": 9.0 / 3**index, "picture": what, "tile": 0}
+        for name in ("diffused", "flowing")
+        for index in range(4)
+        for what in PICTURES
+    ]
+    return assemble([Filmed(made.id, made.record, {**made.tables, "film": pd.DataFrame(kept)})])
+
+
+@pytest.mark.parametrize("name", list(STEPS))
+def test_a_figure_of_a_samplers_steps_is_the_reports(name: str, looked_at: Report) -> None:
+    method, arguments = STEPS[name]
+    made: go.Figure = getattr(figures, name)(looked_at)
+    assert made.to_json() == getattr(looked_at, method)(*arguments).to_json()
+    assert len(made.data) > 0
+    assert {"steps", "walks", "film", "flow-or-diffusion"} <= {plate.name for plate in plates(looked_at)}
+
+
+def test_the_solver_is_blamed_beside_the_worst_model(report: Report) -> None:
+    def answer(model: str, steps: str, solver: float) -> SimpleNamespace:
+        return SimpleNamespace(setting={"model": model}, steps=steps, solver=solver)
+
+    known = replace(report)
+    found = [answer("digits-eps", "heun", 0.1)]
+    found += [answer("digits-regressed", name, size) for name, size in (("mid", 0.2), ("most", 0.9), ("least", 0.1))]
+    known.__dict__["solver_answers"] = tuple(found)
+    assert blamed(known) == (["digits-regressed", "digits-eps"], ["least", "most"])
+    assert blamed(report) is None
+    assert figures.model_or_solver(report).to_json() == report.model_or_solver().to_json()
+
+
 @pytest.mark.parametrize("name", list(CALLS))
 def test_a_figure_is_the_reports(name: str, stored: Report) -> None:
     asked, (method, arguments) = CALLS[name]
@@ -67,8 +134,8 @@ def test_every_figure_of_the_notebook_is_tested_and_takes_a_theme_and_runs() -> 
         if inspect.isfunction(one) and one.__module__ == figures.__name__
     }
     public = {name for name in made if not name.startswith("_")}
-    assert public == {*CALLS, "report", "history"}
-    for name in CALLS:
+    assert public == {*CALLS, *STEPS, "model_or_solver", "report", "history"}
+    for name in public - {"report", "history"}:
         parameters = inspect.signature(made[name]).parameters
         assert next(iter(parameters)) == "runs"
         assert {"baseline", "theme"} <= set(parameters)
@@ -111,6 +178,7 @@ def test_history_is_the_pages(folder: Path) -> None:
         ("probes", {"curves": [Curve("none", "such")]}, "got none: such"),
         ("slices", {"curve": Curve("none", "such")}, "got none: such"),
         ("slices", {"model": "nobody"}, "got 'nobody'"),
+        ("film", {}, "looked at step by step"),
         ("samples", {"setting": {"sampler": "heun"}}, "expected sampler, steps and grid"),
     ],
 )

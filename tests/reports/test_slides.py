@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 from sigmascope.errors import ConfigError
 from sigmascope.reports import slides
+from sigmascope.reports.plates import slug
 from sigmascope.reports.report import Report, assemble
-from sigmascope.reports.sections import plates, sections, slug
+from sigmascope.reports.sections import plates, sections
 from sigmascope.reports.slides import faces, write_slides
 
 from . import hostile, synthetic
