@@ -115,6 +115,7 @@ def demo(
     from .evals.store import Store
     from .evals.suite import read_suite
     from .reports.files import write_report
+    from .reports.kept import Question, keep_gate
     from .reports.policy import read_policy
     from .reports.report import assemble
 
@@ -129,12 +130,11 @@ def demo(
         print_report(assemble([done]))
         out.rule("3. gate")
         base, candidate = f"{done.id}:digits-eps", f"{done.id}:digits-regressed"
-        out.print(
-            f"sigmascope gate {candidate} --baseline {base} --policy {folder / 'gate.toml'} --runs {out_folder}",
-            soft_wrap=True,
-            markup=False,
-        )
-        _judge(Store(out_folder).pair(base, candidate), read_policy(folder / "gate.toml"))
+        file, policy = folder / "gate.toml", read_policy(folder / "gate.toml")
+        command = f"sigmascope gate {candidate} --baseline {base} --policy {file} --runs {out_folder}"
+        out.print(command, soft_wrap=True, markup=False)
+        decision = _judge(Store(out_folder).pair(base, candidate), policy)
+        told_kept(lambda: keep_gate(out_folder, decision, Question(base, candidate, str(file), policy), command))
     out.rule("4. report")
     write_report([out_folder / f"{done.id}.html"], assemble([done]))
     out.print(f"\nLook closer:  sigmascope view {out_folder}", soft_wrap=True, markup=False)

@@ -96,7 +96,7 @@ def _attribution(view: View, comparison: Comparison) -> None:
         return
     if kept is None:
         first, second = (shlex.quote(f"{run.id}:{name}") for run, name in sides)
-        st.caption("Not measured. This does it and is shown here; where specs are relative, `--root` is their folder:")
+        st.caption("Not measured yet. This does it; where the suite's specs are relative, `--root` is its folder:")
         runs = f"--runs {shlex.quote(str(view.root))}"
         st.code(f"sigmascope attribute {first} {second} {runs} --root .", language="bash", wrap_lines=True)
         return

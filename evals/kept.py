@@ -14,6 +14,7 @@ import hashlib
 import os
 import re
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -64,7 +65,8 @@ def keep(root: Path, kind: str, outcome: str, about: str, run: str, text: str, n
         fresh.write_text(text, encoding="utf-8")
         os.replace(fresh, path)
     except OSError as error:
-        fresh.unlink(missing_ok=True)
+        with suppress(OSError):
+            fresh.unlink()
         raise StoreError(f"{path.parent}: can't keep this decision: {error}") from error
     return path
 

@@ -130,8 +130,9 @@ def keep_gate(root: Path, decision: Decision, asked: Question, command: str) -> 
     if not root.is_dir():
         return None
     baseline, candidate = _sides(decision, asked)
+    now = datetime.now(UTC)
     kept = KeptGate(
-        when=_now(),
+        when=_written(now),
         candidate=candidate,
         baseline=baseline,
         policy=asked.file,
@@ -141,7 +142,7 @@ def keep_gate(root: Path, decision: Decision, asked: Question, command: str) -> 
     )
     against = baseline.reference if baseline.reference.endswith(".json") else baseline.run or baseline.reference
     about = hashed(*candidate.models, "against", against, *baseline.models)
-    return keep(root, GATES, kept.verdict.outcome.value, about, candidate.run, kept.model_dump_json(indent=1))
+    return keep(root, GATES, kept.verdict.outcome.value, about, candidate.run, kept.model_dump_json(indent=1), now)
 
 
 def read_gate(entry: Entry) -> KeptGate:
@@ -156,9 +157,10 @@ def keep_attribution(
     if not root.is_dir():
         return None
     document = AttributionDocument.model_validate_json(attribution_json(found, subject))
-    kept = KeptAttribution(when=_now(), base=base, candidate=candidate, attribution=document)
+    now = datetime.now(UTC)
+    kept = KeptAttribution(when=_written(now), base=base, candidate=candidate, attribution=document)
     about = hashed(base.key, candidate.key)
-    return keep(root, ATTRIBUTIONS, document.findings[0].kind, about, "", kept.model_dump_json(indent=1))
+    return keep(root, ATTRIBUTIONS, document.findings[0].kind, about, "", kept.model_dump_json(indent=1), now)
 
 
 def attribution_of(root: Path, base: tuple[Run, str], candidate: tuple[Run, str]) -> KeptAttribution | None:
@@ -235,5 +237,5 @@ def _read(entry: Entry, kind: type[_K]) -> _K:
         raise StoreError(f"{entry.path}: expected what `sigmascope` kept, got: {problems}") from error
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+def _written(now: datetime) -> str:
+    return now.isoformat(timespec="seconds")
