@@ -46,9 +46,10 @@ def judged(request: pytest.FixtureRequest, report: Report) -> tuple[str, Report,
     metrics = one.metrics.head(4).assign(metric=name, sampler=name, reason=name)
     comparisons = (replace(one, baseline=name, candidate=name, metrics=metrics),)
     named = replace(
-        report, comparisons=comparisons, conditions=(name,), refused=(Incomparable(name, name, name),),
-        findings=(Finding("worse", name),),
+        report, comparisons=comparisons, conditions=(name,), refused=(Incomparable(name, name, name),)
     )  # fmt: skip
+    ranking = next(iter(report.rankings.values())).assign(model=name)
+    named.__dict__.update(findings=(Finding("worse", name),), rankings={name: ranking})
     return name, named, Verdict(Outcome.FAIL, tuple(Check(name, name, name, one, name, name) for one in Outcome))
 
 
@@ -135,7 +136,8 @@ def test_terminal(judged: tuple[str, Report, Verdict], monkeypatch: pytest.Monke
     shown = capture.get()
     assert not CONTROL.search(shown)
     lines = shown.splitlines()
-    assert len(lines) == len(report.conditions) + len(report.findings) + len(verdict.checks) + 1
+    told = (report.conditions, report.findings, report.rankings, verdict.checks)
+    assert len(lines) == sum(map(len, told)) + 1
     assert not any(line.lstrip().startswith("::") or "##[" in line for line in lines)
 
 
