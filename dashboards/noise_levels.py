@@ -9,6 +9,7 @@ import streamlit as st
 
 from ..metrics.units import Unit
 from ..reports import tables
+from ..reports.negligible import negligible, told_least
 from ..reports.numbers import number
 from ..reports.quantities import LOSSES, Curve, offered, quantities, slices, told
 from .downloads import offer
@@ -33,7 +34,7 @@ def page(view: View) -> None:
     with picture:
         clicked = partial(_clicked, view)
         show(figure, FIGURE, on_select=clicked, selection_mode="points")
-        _explained(curve)
+        _explained(view, curve)
         rows = partial(tables.noise_levels, view.report.tables, view.report.comparisons, unit, sigma_data)
         made_by = f"noise_levels({unit!r}, sigma_data={sigma_data}, curve={curve!r}, weighting={chosen!r})"
         offer(view, "noise-levels", figure, rows, made_by)
@@ -78,13 +79,17 @@ def _unit() -> tuple[Unit, float]:
     return unit, st.number_input("sigma_data", min_value=0.01, value=0.5, key="sigma_data", bind="query-params")
 
 
-def _explained(curve: Curve | None) -> None:
-    """What it means to leave the healthy range, under the picture."""
+def _explained(view: View, curve: Curve | None) -> None:
+    """What it means to leave the healthy range, under the picture, and where that doesn't matter."""
     rule = None if curve is None else curve.rule
     if curve is None or rule is None:
         return
     sides = [f"**{side}** {plain(words)}" for side, words in (("above", rule.above), ("below", rule.below)) if words]
-    st.caption(f"{plain(curve.name)}. A model {'; '.join(sides)}. {plain(rule.cause[:1].upper() + rule.cause[1:])}.")
+    cause = plain(rule.cause[:1].upper() + rule.cause[1:])
+    small = ""
+    if len(negligible(view.report.tables, curve)):
+        small = " " + plain(f"Grey: surely not a perfect denoiser's, but {told_least(rule)}, so it is no finding.")
+    st.caption(f"{plain(curve.name)}. A model {'; '.join(sides)}. {cause}.{small}")
 
 
 def _clicked(view: View) -> None:

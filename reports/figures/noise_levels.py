@@ -15,7 +15,7 @@ from ..compare import Band
 from ..numbers import interval, number, percent, sigma_range
 from ..tables import by, each
 from . import style
-from .probes import panel
+from .probes import panel, reach
 
 UNIT_TITLES = {
     "x0": "in the image (x₀)", "eps": "in the noise (ε)", "v": "in v", "flow": "in the flow velocity",
@@ -25,6 +25,8 @@ ANNOTATED, FAR_SMALLER = 3, 1 / 3
 HEIGHTS = {1: 380, 2: 600, 3: 650}
 """Pixels, by the number of panels."""
 FLOOR = "best without a network"
+SEEN = 0.03
+"""Of a panel's height: what a reader sees."""
 WEIGHT_SHARE = 0.45
 """Of the upper panel, the height of the training weights."""
 
@@ -39,11 +41,13 @@ def noise_levels(
     quantity: pd.DataFrame | None = None,
     weights: pd.DataFrame | None = None,
     weighting: str = "",
+    small: Sequence[float] = (),
 ) -> go.Figure:
     """Two panels over one logarithmic sigma axis, from `tables.noise_levels` and the comparisons' bands.
 
     baseline: what the ratios are against; "its baseline" where models have different ones.
     quantity: one curve of `quantities.quantities`, for a third panel.
+    small: sigmas of `negligible.negligible`, shaded in the third panel.
     weights: `quantities.training_weights`, drawn behind the error as a grey area; `weighting` is its name.
     The lower panel draws ln(ratio), so that twice and half are as far from the baseline; labels read in percent.
     Each model's worst significant band, the three largest of them, is shaded in both panels and named in the lower one.
@@ -55,15 +59,17 @@ def noise_levels(
     panels = 1 + bool(compared) + asked
     figure = make_subplots(rows=panels, cols=1, shared_xaxes=True, vertical_spacing=0.06 if panels < 3 else 0.04)
     for model, rows in by(table, "model"):
-        _curve(figure, rows, colours[model], model == baseline)
+        symbol = style.symbol(model, colours)
+        _curve(figure, rows, colours[model], symbol, model == baseline)
         if model in compared:
-            _ratio(figure, rows, colours[model])
+            _ratio(figure, rows, colours[model], symbol)
     _floor(figure, table, theme)
     if weights is not None:
         _weights(figure, weights, weighting, theme)
     _axes(figure, table, unit, panels)
     if quantity is not None and asked:
         panel(figure, quantity, colours, panels, theme)
+        _small(figure, visible(small, quantity), table, panels, theme)
     if compared:
         _ratio_axis(figure, table, baseline, colours)
         _name_bands(figure, named_bands(bands), table, colours)
@@ -84,7 +90,7 @@ def named_bands(bands: Sequence[Band]) -> list[Band]:
     ][:ANNOTATED]  # fmt: skip
 
 
-def _curve(figure: go.Figure, rows: pd.DataFrame, colour: str, is_baseline: bool) -> None:
+def _curve(figure: go.Figure, rows: pd.DataFrame, colour: str, symbol: str, is_baseline: bool) -> None:
     name = style.text(rows["model"].iloc[0])
     style.interval_band(figure, rows["sigma"], rows["low"], rows["high"], colour, name, 1)
     hover = [
@@ -94,12 +100,12 @@ def _curve(figure: go.Figure, rows: pd.DataFrame, colour: str, is_baseline: bool
     ]
     figure.add_scatter(
         x=rows["sigma"], y=rows["error"], mode="lines+markers", name=f"{name} (baseline)" if is_baseline else name,
-        legendgroup=name, line={"color": colour, "width": 2}, marker={"size": 5, "color": colour},
+        legendgroup=name, line={"color": colour, "width": 2}, marker={"size": 6, "color": colour, "symbol": symbol},
         text=hover, hoverinfo="text", customdata=rows[["model", "level"]], row=1, col=1,
     )  # fmt: skip
 
 
-def _ratio(figure: go.Figure, rows: pd.DataFrame, colour: str) -> None:
+def _ratio(figure: go.Figure, rows: pd.DataFrame, colour: str, symbol: str) -> None:
     name = style.text(rows["model"].iloc[0])
     style.interval_band(figure, rows["sigma"], np.log(rows["ratio_low"]), np.log(rows["ratio_high"]), colour, name, 2)
     hover = [
@@ -109,7 +115,7 @@ def _ratio(figure: go.Figure, rows: pd.DataFrame, colour: str) -> None:
     ]
     figure.add_scatter(
         x=rows["sigma"], y=np.log(rows["ratio"]), mode="lines+markers", name=name, legendgroup=name, showlegend=False,
-        line={"color": colour, "width": 2}, marker={"size": 5, "color": colour},
+        line={"color": colour, "width": 2}, marker={"size": 6, "color": colour, "symbol": symbol},
         text=hover, hoverinfo="text", customdata=rows[["model", "level"]], row=2, col=1,
     )  # fmt: skip
 
@@ -151,6 +157,33 @@ def _axes(figure: go.Figure, table: pd.DataFrame, unit: Unit, panels: int) -> No
     errors = errors[errors > 0]
     title = f"squared error<br>{UNIT_TITLES[unit]}"
     figure.update_yaxes(**style.log_axis(errors.min(), errors.max()), title_text=title, row=1, col=1)
+
+
+def visible(small: Sequence[float], quantity: pd.DataFrame) -> list[float]:
+    """Of these sigmas, those at which a reader sees the curve leave the perfect denoiser's line, where there is one."""
+    low, high = reach(quantity)
+    away = (quantity["value"] - quantity["optimal"]).abs()
+    seen = set(quantity.loc[away.isna() | (away > SEEN * (high - low)), "sigma"])
+    return [sigma for sigma in small if sigma in seen]
+
+
+def _small(figure: go.Figure, small: Sequence[float], table: pd.DataFrame, row: int, theme: style.Theme) -> None:
+    """Shades levels at which leaving the healthy range doesn't matter, stretch by stretch; the longest is named."""
+    sigmas = np.sort(table.drop_duplicates("level")["sigma"].to_numpy(float))
+    inside = np.isclose(sigmas[:, None], np.asarray(small, float), rtol=1e-9).any(axis=1)
+    ends = np.flatnonzero(np.diff(np.concatenate(([False], inside, [False])).astype(int)))
+    stretches = [style.half_way(sigmas[a], sigmas[b - 1], sigmas) for a, b in zip(ends[::2], ends[1::2], strict=True)]
+    for left, right in stretches:
+        figure.add_vrect(
+            x0=left, x1=right, fillcolor=style.rgba(style.quiet(theme), 0.16), line_width=0, layer="below", row=row,
+            col=1, name="small",
+        )  # fmt: skip
+    if stretches:
+        left, right = max(stretches, key=lambda one: one[1] / one[0])
+        figure.add_annotation(
+            x=math.log10(left * right) / 2, xref=f"x{row}", y=0.98, yref=f"y{row} domain", yanchor="top",
+            text="too small to matter", showarrow=False, font={"size": 11, "color": style.quiet(theme)}, name="small",
+        )  # fmt: skip
 
 
 def _ratio_axis(figure: go.Figure, table: pd.DataFrame, baseline: str, colours: dict[str, str]) -> None:

@@ -28,7 +28,7 @@ def parameterizations(table: pd.DataFrame, colours: dict[str, str], theme: style
     for model, rows in by(table, "model"):
         form = rows["parameterization"].iloc[0]
         for column, (quantity, _, _) in enumerate(PANELS, start=1):
-            _curve(figure, rows, quantity, f"{style.text(model)} ({style.text(form)})", colours[model], column)
+            _curve(figure, rows, quantity, f"{style.text(model)} ({style.text(form)})", colours, column)
     style.titles(figure)
     figure.update_xaxes(**style.log_axis(table["sigma"].min(), table["sigma"].max()), title_text="noise level σ")
     shown = table[[quantity for quantity, _, _ in PANELS]].to_numpy(float)
@@ -37,7 +37,11 @@ def parameterizations(table: pd.DataFrame, colours: dict[str, str], theme: style
     return figure.update_layout(template=style.template(theme), height=450, margin_t=96, legend_y=1.13)
 
 
-def _curve(figure: go.Figure, rows: pd.DataFrame, quantity: str, name: str, colour: str, column: int) -> None:
+def _curve(
+    figure: go.Figure, rows: pd.DataFrame, quantity: str, name: str, colours: dict[str, str], column: int
+) -> None:
+    model = str(rows["model"].iloc[0])
+    colour, symbol = colours[model], style.symbol(model, colours)
     hover = [
         f"<b>{name}</b><br>σ {number(row.sigma)} · t {number(row.time)} · log-SNR {number(row.log_snr)}"
         f"<br>raw {number(row.raw)}<br>× {number(row.gain_x0)} = {number(row.x0)} in x₀"
@@ -46,6 +50,6 @@ def _curve(figure: go.Figure, rows: pd.DataFrame, quantity: str, name: str, colo
     ]
     figure.add_scatter(
         x=rows["sigma"], y=rows[quantity], mode="lines+markers", name=name, legendgroup=name, showlegend=column == 1,
-        line={"color": colour, "width": 2}, marker={"size": 4, "color": colour},
+        line={"color": colour, "width": 2}, marker={"size": 5, "color": colour, "symbol": symbol},
         text=hover, hoverinfo="text", row=1, col=column,
     )  # fmt: skip

@@ -63,7 +63,7 @@ def panel(figure: go.Figure, rows: pd.DataFrame, colours: dict[str, str], row: i
     low, high = reach(rows)
     logarithmic = low > 0 and high > LOG_FROM * low
     for model, own in by(rows, "model"):
-        _line(figure, own, model, colours[model], row, (low, high) if logarithmic else None)
+        _line(figure, own, model, colours, row, (low, high) if logarithmic else None)
     curve = next(curves(rows))[0]
     words = [style.text(curve.probe.replace("_", " ")), f"<b>{style.text(curve.quantity.replace('_', ' '))}</b>"]
     words += [] if curve.slice == "all" else [style.text(curve.slice)]
@@ -102,10 +102,16 @@ def shade(
 
 
 def _line(
-    figure: go.Figure, rows: pd.DataFrame, model: str, colour: str, row: int, ends: tuple[float, float] | None
+    figure: go.Figure,
+    rows: pd.DataFrame,
+    model: str,
+    colours: dict[str, str],
+    row: int,
+    ends: tuple[float, float] | None,
 ) -> None:
     """`ends` of a logarithmic axis: an interval that reaches 0 is drawn to the axis' end, as it is."""
     name, low, high = style.text(model), rows["low"], rows["high"]
+    colour, symbol = colours[model], style.symbol(model, colours)
     if ends:
         low = low.where(low > 0, ends[0] / 10)
     style.interval_band(figure, rows["sigma"], low, high, colour, name, row)
@@ -117,6 +123,6 @@ def _line(
     ]
     figure.add_scatter(
         x=rows["sigma"], y=rows["value"], mode="lines+markers", name=name, legendgroup=name, showlegend=False,
-        line={"color": colour, "width": 2}, marker={"size": 5, "color": colour},
+        line={"color": colour, "width": 2}, marker={"size": 6, "color": colour, "symbol": symbol},
         text=hover, hoverinfo="text", customdata=rows[["model", "level"]], row=row, col=1,
     )  # fmt: skip

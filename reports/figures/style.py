@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -34,6 +34,11 @@ _INKS: dict[Theme, tuple[str, str, str]] = {
 def model_colours(models: Sequence[str]) -> dict[str, str]:
     """A colour for each model in the order of the run's list, so that it is the same in every figure."""
     return {model: PALETTE[index % len(PALETTE)] for index, model in enumerate(dict.fromkeys(models))}
+
+
+def symbol(model: str, colours: Mapping[str, str]) -> str:
+    """A model's marker, by its place in the run's list like its colour: for those who don't tell colours apart."""
+    return SYMBOLS[list(colours).index(model) % len(SYMBOLS)]
 
 
 def sampler_marks(samplers: Iterable[str]) -> dict[str, tuple[str, str]]:
