@@ -4,31 +4,42 @@ from __future__ import annotations
 
 import html
 import json
+from pathlib import Path
 
 import pandas as pd
 import streamlit as st
 
+from ..errors import SigmascopeError
+from ..evals.journal import State, log, progress, state
+from ..evals.store import Run
 from ..reports.diagnosis import Diagnosis
-from ..reports.findings import conditions
 from ..reports.numbers import number
 from ..reports.quantities import offered, told
 from .downloads import offer
-from .view import View, go_to, plain, show, when
+from .view import FOLLOWED, LIVE_SECONDS, View, go_to, how_far, plain, show, when
 
+LINES = 200
+"""Of the log, before one has to download it."""
 SHOWN = 6
 """Findings, before the others are folded away."""
 
 
 def page(view: View) -> None:
     record = view.run.record
-    for condition in conditions([view.run]):
-        st.warning(plain(condition))
-    _numbers(view)
+    now = state(view.run)
+    if now in ("interrupted", "failed"):
+        st.warning(plain(f"Run {view.run.id} is {now}: what is missing here was not measured. {FOLLOWED[now]}"))
+    _numbers(view, now)
+    if now == "running":
+        _at_work(view.run.folder)
+    _failures(view)
     _findings(view)
-    cells, models, config, same, may = st.tabs(
-        ["Cells", "Models", "Config", "Fingerprint", "Environment"], key="about", bind="query-params"
+    cells, told, models, config, same, may = st.tabs(
+        ["Cells", "Log", "Models", "Config", "Fingerprint", "Environment"], key="about", bind="query-params"
     )
     _cells(view, cells)
+    with told:
+        _log(view.run)
     models.dataframe(pd.DataFrame([_flat(model.model_dump()) for model in record.models]), hide_index=True)
     config.json(json.dumps(record.suite), expanded=2)
     same.caption("What two runs must share to be compared.")
@@ -37,13 +48,14 @@ def page(view: View) -> None:
     may.dataframe(_fields(record.environment), hide_index=True)
 
 
-def _numbers(view: View) -> None:
+def _numbers(view: View, now: State) -> None:
     """The run at a glance."""
     record = view.run.record
     failed = sum(cell.error is not None for cell in record.cells)
+    of = f" of {len(record.cells) + len(record.pending)}" if record.pending else ""
     shown = {
-        "status": record.status,
-        "cells": f"{len(record.cells)}" + (f", {failed} failed" if failed else ""),
+        "status": now,
+        "cells": f"{len(record.cells)}{of}" + (f", {failed} failed" if failed else ""),
         "network evaluations": f"{sum(cell.evaluations for cell in record.cells):,}",
         "computing": _duration(record.seconds),
         "created": when(view.run),
@@ -54,6 +66,44 @@ def _numbers(view: View) -> None:
         for label, value in shown.items()
     ]
     st.html(f"<div style='display:flex;flex-wrap:wrap;gap:6px 36px'>{''.join(places)}</div>")
+
+
+@st.fragment(run_every=LIVE_SECONDS)  # type: ignore[untyped-decorator]
+def _at_work(folder: Path) -> None:
+    """What a session is doing, drawn again by itself; the sidebar draws the whole page when a cell is done."""
+    run = Run(folder)
+    try:
+        at, (share, cells) = progress(run), how_far(run, "running")
+    except (OSError, SigmascopeError):
+        return  # it has just finished
+    if at is None:
+        st.progress(share, f"{cells}; starting")
+        return
+    rate = "" if at.rate is None else f" · {at.rate:,.0f} network evaluations/s"
+    left = "" if at.left is None else f" · about {_duration(at.left)} left"
+    st.progress(share, f"{cells}, {100 * share:.0f}% of {at.total:,} network evaluations{rate}{left}")
+    st.caption(f"Now: {plain(at.title)}")
+
+
+def _failures(view: View) -> None:
+    """Why a cell has no result, in full."""
+    for cell in view.run.record.cells:
+        if cell.error is not None:
+            with st.expander(plain(f"Failed: {cell.title}"), expanded=True, icon=":material/error:"):
+                st.code(cell.error, language=None, wrap_lines=True)
+
+
+def _log(run: Run) -> None:
+    """The end of what its sessions said, and all of it as a file."""
+    said = log(run)
+    if not said:
+        st.info("This run kept no log: it was made before runs did, or no session has begun.")
+        return
+    lines = said.splitlines()
+    if len(lines) > LINES:
+        st.caption(f"The last {LINES} of {len(lines):,} lines; times are UTC.")
+    st.code("\n".join(lines[-LINES:]), language=None)
+    st.download_button("Download the log", said, f"{run.id}-log.txt", "text/plain", on_click="ignore")
 
 
 def _findings(view: View) -> None:
@@ -110,11 +160,18 @@ def _cells(view: View, place: st.delta_generator.DeltaGenerator) -> None:
         }
         for cell in view.run.record.cells
     ]  # fmt: skip
+    rows += [
+        {
+            "model": cell.model, "cell": cell.title, "result": "to do", "seconds": None,
+            "evaluations": cell.evaluations, "kind": cell.kind, "key": cell.key,
+        }
+        for cell in view.run.record.pending
+    ]  # fmt: skip
     if not rows:
         place.info("No cell has finished yet.")
         return
     table = pd.DataFrame(rows)
-    longest = max(float(table["seconds"].max()), 1e-9)
+    longest = max((cell.seconds for cell in view.run.record.cells), default=1e-9)
     columns = {"seconds": st.column_config.ProgressColumn("seconds", format="%.1f", min_value=0, max_value=longest)}
     place.dataframe(table, hide_index=True, column_config=columns)
 

@@ -14,6 +14,7 @@ import streamlit as st
 
 from ..errors import SigmascopeError
 from ..evals.index import Index
+from ..evals.journal import State, progress, state
 from ..evals.store import Run, Store
 from ..reports.figures import style
 from ..reports.report import Report, assemble
@@ -23,8 +24,15 @@ CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d"
 UNIT_NAMES = {"x0": "image x₀", "eps": "noise ε", "v": "v", "flow": "flow velocity", "F": "EDM's F"}
 RECENT = 100
 """Runs in the sidebar: a box of thousands is sent anew whenever anything changes."""
-LIVE_SECONDS = 5
+LIVE_SECONDS = 2
 """How often a run in progress is looked at."""
+FOLLOWED: dict[State, str] = {
+    "running": "This page follows it: curves grow with every cell.",
+    "interrupted": "No session is at work on it. The command that began it goes on where it stopped.",
+    "failed": "Some of its cells failed. The command that began it tries those again.",
+    "complete": "",
+}
+"""What an unfinished run's reader can expect."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +69,10 @@ def choose(root: Path) -> View:
         names = [model.name for model in run.record.models]
         default = names.index(run.record.baseline) if run.record.baseline in names else 0
         baseline = st.selectbox("Baseline", names, index=default, key="baseline", bind="query-params")
-        st.caption(f"{run.record.status} · {when(run)}")
-        if run.record.status == "partial":
-            _live(run.folder, run.digest)
+        now = state(run)
+        st.caption(f"{now} · {when(run)}")
+        if now != "complete":
+            _live(run.folder, run.digest, now)
     try:
         report: Report = _report(run.digest, str(run.folder), baseline)
     except SigmascopeError as error:
@@ -73,15 +82,29 @@ def choose(root: Path) -> View:
 
 
 @st.fragment(run_every=LIVE_SECONDS)  # type: ignore[untyped-decorator]
-def _live(folder: Path, drawn: str) -> None:
-    """While a run is in progress: draw everything anew when its digest is no more the one that was drawn."""
+def _live(folder: Path, drawn: str, before: State) -> None:
+    """Of an unfinished run: how far it is, and everything drawn anew when there is more to show than was drawn."""
+    run = Run(folder)
     try:
-        now = Run(folder).digest
-    except OSError:  # finished: the partial folder has become a whole one
-        now = ""
-    st.caption("Unfinished. While it goes on, this page follows it.")
-    if now != drawn:
+        digest, now = run.digest, state(run)
+    except (OSError, SigmascopeError):  # finished: the partial folder has become a whole one
         st.rerun()
+    if (digest, now) != (drawn, before):
+        st.rerun()
+    if run.record.pending:  # runs of earlier versions don't say what is to come
+        st.progress(*how_far(run, now))
+    st.caption(FOLLOWED[now])
+
+
+def how_far(run: Run, now: State) -> tuple[float, str]:
+    """The share of its network evaluations that an unfinished run has done, and how many of its cells."""
+    record, at = run.record, progress(run)
+    done = sum(cell.evaluations for cell in record.cells)
+    total = done + sum(cell.evaluations for cell in record.pending)
+    if now == "running" and at is not None:
+        done, total = at.done, at.total
+    of = len(record.cells) + len(record.pending)
+    return (min(done / total, 1.0) if total else 0.0), f"{len(record.cells)} of {of} cells"
 
 
 @st.cache_resource(max_entries=8, show_spinner="Comparing")  # type: ignore[untyped-decorator]
@@ -164,8 +187,7 @@ COLOURS = {"worse": "#d1342c", "better": "#1f9d6b", "same": "#1f9d6b", "unclear"
 
 def _listed(report: Report, first: int, last: int) -> None:
     rows = [
-        f'<div style="display:grid;grid-template-columns:110px 1fr;padding:5px 0;overflow-wrap:anywhere">'
-        f'<b style="color:{COLOURS[finding.kind]}">{finding.kind}</b><span>{html.escape(finding.text)}</span></div>'
+        f'<div class="finding"><b style="color:{COLOURS[finding.kind]}">{finding.kind}</b><span>{html.escape(finding.text)}</span></div>'
         for finding in report.findings[first:last]
     ]
     if rows:
@@ -174,8 +196,16 @@ def _listed(report: Report, first: int, last: int) -> None:
 
 def _nothing(root: Path, problems: list[str]) -> None:
     st.title("No runs yet")
-    st.markdown(f"{plain(str(root))} holds no runs. Make one, then reload this page:")
+    st.markdown(f"{plain(str(root))} holds no runs. Make one, and this page will show it:")
     st.code(f"sigmascope run SUITE.toml --out {root}", language="bash")
     for problem in problems:
         st.error(plain(problem))
+    _wait(root)
     st.stop()
+
+
+@st.fragment(run_every=LIVE_SECONDS)  # type: ignore[untyped-decorator]
+def _wait(root: Path) -> None:
+    """Until there is a run to be shown."""
+    if Store(root).index().folders:
+        st.rerun()
