@@ -1,0 +1,174 @@
+"""The Samplers and Parameterizations pages: what they say where a run has the data, and where it hasn't."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sigmascope.evals.planning import prepare
+from sigmascope.evals.runner import execute
+from sigmascope.evals.store import Store
+from sigmascope.evals.suite import read_suite
+from sigmascope.reports.cheapest import cheapest
+from sigmascope.reports.figures import pictures
+from sigmascope.reports.figures.film import frames
+from sigmascope.reports.report import assemble
+from sigmascope.reports.tables import samplers
+from sigmascope.reports.trajectories import of_quantity, of_setting, offered_steps, settings
+
+from .test_pages import open_page, words
+
+EVALS = Path(__file__).parents[1] / "evals"
+TABS = ("Quality and cost", "Model or solver?", "Step by step", "Film", "Flow or diffusion")
+SUITE = """
+schema = 1
+name = "walked"
+micro_batch = 16
+[data]
+source = "python:toy:data"
+[[models]]
+name = "one"
+spec = "python:toy:gaussian"
+[[models]]
+name = "two"
+spec = "python:toy:gaussian"
+[probes]
+levels = 4
+use = ["calibration"]
+[sampling]
+samplers = ["euler", "heun"]
+steps = [3]
+seeds = "0-7"
+metrics = []
+probes = ["local_error", "straightness"]
+film = 2
+"""
+
+
+@pytest.fixture(scope="module")
+def walked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose samplers were looked at step by step, of two models that are one."""
+    folder = tmp_path_factory.mktemp("walked")
+    (folder / "suite.toml").write_text(SUITE)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.syspath_prepend(str(EVALS))
+        execute(prepare(read_suite(folder / "suite.toml"), folder), folder / "runs")
+    return folder / "runs"
+
+
+@pytest.mark.parametrize("tab", TABS)
+@pytest.mark.parametrize("state", ["store", "walked", "failed_store"])
+def test_every_tab_in_every_state(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, state: str, tab: str
+) -> None:
+    app = open_page(monkeypatch, request.getfixturevalue(state), "samplers", view=tab)
+    assert not app.exception
+    assert not app.error
+    drawn = [element for element in app.main if element.type == "plotly_chart"]
+    has = {"store": {TABS[0]}, "walked": set(TABS[1:])}.get(state, set())
+    assert bool(drawn or app.main.get("plotly_chart")) == (tab in has)
+    assert bool(app.info) == (tab not in has), "what is missing is said"
+
+
+@pytest.mark.parametrize(
+    ("tab", "line"),
+    [
+        ("Model or solver?", 'probes = ["local_error"]'), ("Step by step", '"straightness"'), ("Film", "film = 4"),
+        ("Flow or diffusion", 'probes = ["straightness"]'),
+    ],
+)  # fmt: skip
+def test_what_was_not_measured_is_told_with_the_line_that_asks_for_it(
+    monkeypatch: pytest.MonkeyPatch, store: Path, tab: str, line: str
+) -> None:
+    assert line in words(open_page(monkeypatch, store, "samplers", view=tab))
+
+
+def test_the_answer_stands_above_the_figure(monkeypatch: pytest.MonkeyPatch, store: Path) -> None:
+    app = open_page(monkeypatch, store, "samplers")
+    report = assemble(Store(store).runs())
+    metric = app.selectbox(key="metric").value
+    answer = cheapest(samplers(report.tables, metric), metric)
+    assert answer is not None
+    assert answer.headline in words(app).replace("**", "")
+    assert answer.doubt in words(app)
+    app.selectbox(key="samplers_of").select("digits-v").run()
+    assert not app.exception
+    own = samplers(report.tables, metric).query("model == 'digits-v'")
+    one = cheapest(own, metric)
+    assert one is not None
+    assert one.headline in words(app).replace("**", "")
+
+
+def test_the_regressed_models_answer_is_given_first(monkeypatch: pytest.MonkeyPatch, walked: Path) -> None:
+    app = open_page(monkeypatch, walked, "samplers", view="Model or solver?", blamed="two")
+    report = assemble(Store(walked).runs())
+    own = [one for one in report.solver_answers if one.setting["model"] == "two"]
+    assert len(own) == 2
+    for one in own:
+        assert one.title in words(app)
+        assert one.evidence in words(app).replace("**", "")
+    drawn = report.model_or_solver(["two", "one"], [own[1].steps, own[0].steps])
+    titles = [note.text for note in drawn.layout.annotations]
+    assert [own[1].title in titles[0], own[0].title in titles[1]] == [True, True]
+    assert len({drawn.layout.yaxis.range, drawn.layout.yaxis3.range}) == 1, "one setting, one scale"
+
+
+def test_a_tread_of_the_staircase_is_an_interval_of_the_grid(walked: Path) -> None:
+    report = assemble(Store(walked).runs())
+    setting = settings(report.steps).iloc[0].to_dict()
+    for one in offered_steps(of_setting(report.steps, setting), whole=False):
+        rows = of_quantity(of_setting(report.steps, setting), one)
+        rows = rows[(rows["model"] == "two") & np.isfinite(rows["sigma"].astype(float))].sort_values("index")
+        scale = 100 if one.quantity == "size" else 1
+        drawn = next(t for t in report.along(setting, one).data if t.legendgroup == "two" and t.fill is None)
+        np.testing.assert_allclose(drawn.y[::2], scale * rows["value"])
+        np.testing.assert_allclose(drawn.y[1::2], drawn.y[::2])
+        np.testing.assert_allclose(drawn.x[::2], rows["sigma"])
+        np.testing.assert_allclose(drawn.x[1:-1:2], rows["sigma_next"][:-1])
+
+
+def test_numbers_of_whole_walks_are_drawn_with_their_intervals(walked: Path) -> None:
+    report = assemble(Store(walked).runs())
+    whole = offered_steps(report.steps, whole=True)
+    assert [one.name for one in whole] == ["straightness: straightness", "straightness: chord to arc"]
+    figure = report.walks(whole)
+    for axis, one in (("x", whole[0]), ("x2", whole[1])):
+        rows = of_quantity(report.steps, one)
+        drawn = [t for t in figure.data if t.xaxis == axis]
+        assert sorted(x for t in drawn for x in t.x) == pytest.approx(sorted(rows["value"]))
+        assert sorted(x for t in drawn for x in t.error_x.array) == pytest.approx(sorted(rows["high"] - rows["value"]))
+
+
+def test_a_film_shows_the_kept_pictures(walked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = assemble(Store(walked).runs())
+    seen = []
+    grid = pictures.grid
+    monkeypatch.setattr(pictures, "grid", lambda rows, *rest: seen.append(rows) or grid(rows, *rest))
+    report.film(settings(report.filmed).iloc[-1].to_dict(), 1)
+    kept = report.runs[0].film("two", "heun", 3, "karras")
+    rows = seen[0]
+    assert len(rows) == 4, "state and prediction of two models"
+    for index in range(4):
+        np.testing.assert_array_equal(rows[2][index], kept[1, index, "state"])
+    assert set(rows[3]) == {index for sample, index, picture in kept if sample == 1 and picture == "prediction"}
+
+
+def test_long_films_show_the_first_and_last_step() -> None:
+    assert frames(3) == [0, 1, 2]
+    assert len(frames(101)) == 11
+    assert (frames(101)[0], frames(101)[-1]) == (0, 100)
+
+
+def test_a_parameterization_page_begins_with_what_breaks(monkeypatch: pytest.MonkeyPatch, store: Path) -> None:
+    said = words(open_page(monkeypatch, store, "parameterizations"))
+    assert "eps is at risk at high noise" in said or "eps breaks at high noise" in said
+    assert "an error: the gains are at most 1" in said
+
+
+def test_the_views_link_holds_the_tab(monkeypatch: pytest.MonkeyPatch, walked: Path) -> None:
+    app = open_page(monkeypatch, walked, "samplers", view="Film", film_sample="1")
+    assert app.selectbox(key="film_sample").value == "1"
+    assert any("view=Film" in code.value and "film_sample=1" in code.value for code in app.code)
+    assert json.loads(app.main.get("plotly_chart")[0].proto.spec)["data"], "a picture"
