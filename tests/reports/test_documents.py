@@ -12,13 +12,14 @@ import pytest
 from markdown_it import MarkdownIt
 from sigmascope.evals.records import CellRecord
 from sigmascope.reports import html, markdown
-from sigmascope.reports.findings import conditions
+from sigmascope.reports.findings import Finding, conditions
 from sigmascope.reports.gate import judge
 from sigmascope.reports.numbers import interval, number, percent, reach, sigma_range, signed
 from sigmascope.reports.policy import Policy
 from sigmascope.reports.report import Report, assemble
 from sigmascope.reports.verdicts import Check, Outcome, Verdict
 
+from . import hostile as hostile_names
 from . import synthetic
 
 HOSTILE = "<script>alert(1)</script>|[x](javascript:alert(2))`*@all*\n# %{x}</script><img src=x onerror=alert(3)>"
@@ -203,6 +204,34 @@ def test_a_comment_of_200_metrics_at_24_levels_fits_and_keeps_what_matters(repor
     assert summary.count("| `m` |") == len(checks)
     metrics = [line for line in summary.splitlines() if line.startswith("| `metric ")]
     assert all("metric 199" in line for line in metrics[:16])
+
+
+def test_a_comment_of_200_hostile_metrics_and_rankings_fits(report: Report) -> None:
+    """Names cost the most where every character must be escaped."""
+    names = [f"{hostile_names.NAMES[index % len(hostile_names.NAMES)]} {index}" for index in range(200)]
+    many = wide(report)
+    comparison = many.comparisons[0]
+    bad = {f"metric {index:03d}": name for index, name in enumerate(names)}
+    renamed = replace(comparison, candidate=names[5], metrics=comparison.metrics.replace({"metric": bad}))
+    many = replace(many, comparisons=(renamed,), conditions=tuple(names[:18]))
+    ranking = next(iter(report.rankings.values()))
+    rankings = {name: ranking.assign(model=name) for name in names}
+    many.__dict__.update(rankings=rankings, findings=tuple(Finding("worse", name) for name in names))
+    checks = tuple(Check(name, name, "noninferior", Outcome.FAIL, name, name) for name in names for _ in range(24))
+    for verdict in (None, Verdict(Outcome.FAIL, checks)):
+        comment = markdown.comment(many, verdict, command=hostile_names.JOINED)
+        assert len(comment.encode()) <= markdown.LIMIT < 65_536
+        parser = Tags()
+        parser.feed(MarkdownIt("gfm-like", {"html": True, "linkify": False}).render(comment))
+        assert not {tag for tag, _ in parser.tags} & {"script", "img", "a", "em", "svg", "style", "h1"}
+        assert "more rows do not fit" in comment
+
+
+def test_a_comment_without_a_verdict_begins_with_the_worst_finding(report: Report) -> None:
+    lines = markdown.comment(report).splitlines()
+    assert lines[4].startswith("**worse**: digits-regressed: denoising error 34%")
+    heads = [line for line in lines if line.startswith("### `")]
+    assert heads[0] == "### `digits-regressed` against `digits-eps`"
 
 
 def test_a_comment_tells_what_differs_between_the_environments(report: Report) -> None:

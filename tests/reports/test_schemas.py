@@ -15,8 +15,10 @@ from sigmascope.reports import machine
 from sigmascope.reports.gate import judge
 from sigmascope.reports.junit import junit
 from sigmascope.reports.policy import Policy
-from sigmascope.reports.report import Report
+from sigmascope.reports.report import Report, assemble
 from sigmascope.reports.verdicts import Check, Outcome, Verdict
+
+from . import hostile
 
 SCHEMAS = Path(reports.__file__).parent / "schemas"
 VERDICT = Verdict(
@@ -67,6 +69,25 @@ def test_json_holds_to_the_published_schema(report: Report) -> None:
     content["verdict"]["outcome"] = "perhaps"
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(content, schema)
+
+
+def test_hostile_names_hold_to_both_schemas(xsd: xmlschema.XMLSchema) -> None:
+    made = assemble([hostile.run(hostile.JOINED)])
+    verdict = Verdict(
+        Outcome.FAIL, tuple(Check(name, name, name, one, name, name) for one in Outcome for name in hostile.NAMES)
+    )
+    xsd.validate(junit(verdict, tuple(hostile.NAMES), hostile.JOINED))
+    content = json.loads(machine.as_json(made, verdict, hostile.JOINED))
+    jsonschema.validate(content, json.loads((SCHEMAS / "report.json").read_text()))
+    assert content["models"][0]["model"] == made.tables.labels[0]
+
+
+def test_a_document_without_the_fields_that_were_added_still_holds(report: Report) -> None:
+    """Fields are only added: what version 1 wrote at first is valid for good."""
+    content = json.loads(machine.as_json(report))
+    for name in ("rankings", "models", "diagnoses"):
+        assert content.pop(name)
+    jsonschema.validate(content, json.loads((SCHEMAS / "report.json").read_text()))
 
 
 @pytest.mark.parametrize("what", list(Document))
