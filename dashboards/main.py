@@ -34,9 +34,20 @@ PAGES = {
 }
 SIDEBAR = 248
 """Pixels: the pictures need the rest."""
-# Streamlit leaves a hand's breadth of air around everything; the pictures need it more.
+# Streamlit leaves a hand's breadth of air around everything; the pictures need it more. On a phone a figure keeps the
+# width at which its words stand apart, and a finger moves it.
 pio.templates.default = None  # every figure brings its own; to copy the usual one first takes longer than most do
-TRIM = "<style>.stMainBlockContainer {padding: 4.2rem 2rem 2rem} .stSidebar h1 {font-size: 1.3rem}</style>"
+TRIM = """<style>
+.stMainBlockContainer {padding: 4.2rem 2rem 2rem}
+.stSidebar h1 {font-size: 1.3rem}
+.finding {display: grid; grid-template-columns: 110px 1fr; padding: 5px 0; overflow-wrap: anywhere}
+@media (max-width: 640px) {
+    .stMainBlockContainer {padding: 4rem 1rem 2rem}
+    .finding {grid-template-columns: 1fr; line-height: 1.35}
+    .stElementContainer:has(> div > .stPlotlyChart) {overflow-x: auto; overscroll-behavior-x: contain}
+    .stElementContainer > div:has(> .stPlotlyChart) {min-width: 720px}
+}
+</style>"""
 
 
 def main() -> None:
