@@ -16,6 +16,13 @@ COLUMNS, ROWS, PITCH = 8, 4, 62
 """Seeds side by side, and how often one under another, before there is a next part; pixels a row."""
 
 
+NEIGHBOURS = (
+    "Training: the training image nearest to the sample, its number, and its distance over the mean distance of the 50 "
+    "nearest: 0 is a copy. Held-out images, which no model has seen, say how near one comes by chance."
+)
+NOT_SCORED = "Nearest training images: not scored. A suite names training images as `train` in its [data] table."
+
+
 def page(view: View) -> None:
     generated, worst = st.tabs(
         ["Generated", "Worst denoised, by level"], key="show", on_change="rerun", bind="query-params"
@@ -94,10 +101,7 @@ def _explained(score: str) -> str:
     if score == DIFFERENCE:
         return "Over a column: root mean square difference from the baseline's image, 1 being from black to white."
     if score in LOWEST_FIRST:
-        return (
-            "Over a column, smallest first: 0 would be a copy. The ratio is the distance to the nearest training image "
-            "over the mean of the 50 nearest; held-out images have seen no training, and still are that near."
-        )
+        return "Over a column, the nearest first: 0 would be a copy."
     return f"Over a column: {SCORES.get(score, plain(score))}."
 
 
@@ -128,9 +132,7 @@ def _large(view: View, setting: dict[str, Any], sampled: Sampled, ids: list[int]
     show(view.report.closeup(sample, setting, view.theme), "closeup-figure")
     said = f"Class {label}. " if label >= 0 else ""
     said += "Apart: less the baseline's image; mid-grey is no difference. "
-    said += "Training: the nearest training image, as far as the number says; 0 is a copy. " if sampled.beside else (
-        "Nearest training images: not scored; a suite names them as `train` in its [data] table."
-    )  # fmt: skip
+    said += NEIGHBOURS if sampled.beside else NOT_SCORED
     st.caption(said)
 
 

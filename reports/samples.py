@@ -24,8 +24,8 @@ Kept = Mapping[str, Mapping[int, np.ndarray]]
 
 DIFFERENCE, NEAREST = "difference", "nearest_ratio"
 SCORES = {
-    DIFFERENCE: "difference from the baseline's",
-    NEAREST: "nearest to a training image",
+    DIFFERENCE: "difference from baseline",
+    NEAREST: "nearest to training",
     "nearest_distance": "distance to a training image",
     "nearest_heldout": "held-out images nearer to one",
     "clipped": "values out of range",

@@ -150,11 +150,11 @@ def test_the_worst_denoised_open_by_address(monkeypatch: pytest.MonkeyPatch, sto
 
 def test_samples_sort_by_a_score(monkeypatch: pytest.MonkeyPatch, store: Path) -> None:
     app = open_page(monkeypatch, store, "samples")
-    assert app.selectbox(key="sort").options == ["seed", "difference from the baseline's", "values out of range"]
+    assert app.selectbox(key="sort").options == ["seed", "difference from baseline", "values out of range"]
     app.selectbox(key="sort").select("values out of range").run()
     assert not app.exception
     assert app.selectbox(key="sort_model").options[0] == "digits-eps"
-    app.selectbox(key="sort").select("difference from the baseline's").run()
+    app.selectbox(key="sort").select("difference from baseline").run()
     assert not app.exception
     assert "digits-eps" not in app.selectbox(key="sort_model").options, "it is not apart from itself"
     assert app.selectbox(key="sort_model").value == "digits-regressed"

@@ -106,12 +106,12 @@ def neighbours(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_candidates_for_memories_come_first(monkeypatch: pytest.MonkeyPatch, neighbours: Path) -> None:
-    app = open_page(monkeypatch, neighbours, "samples", sort="nearest to a training image", sort_model="digits-v")
+    app = open_page(monkeypatch, neighbours, "samples", sort="nearest to training", sort_model="digits-v")
     assert not app.exception
     assert app.selectbox(key="sample").value == 5
     assert "0 would be a copy" in words(app)
     link = next(code.value for code in app.code if code.value.startswith("?") or "://" in code.value)
-    assert "sort=nearest+to+a+training+image" in link
+    assert "sort=nearest+to+training" in link
 
 
 def test_a_seed_is_chosen_by_its_link(monkeypatch: pytest.MonkeyPatch, neighbours: Path) -> None:
