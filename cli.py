@@ -178,7 +178,7 @@ def gate(
     rules = read_policy(policy)
     if sequential:
         command = command.replace("gate", "gate --sequential", 1)
-        decision = decide_sequentially(candidate, baseline, rules, runs_folder, asked, output or [])
+        decision = decide_sequentially(candidate, baseline, rules, runs_folder, asked)
         _tell(decision, command, github)
     else:
         asked.refuse_unless_sequential()

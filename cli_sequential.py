@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +13,7 @@ from .errors import ConfigError, IncomparableError
 from .terminal import err
 
 if TYPE_CHECKING:
-    from .evals.planning import Plan
+    from .evals.sequential import Look
     from .evals.suite import Suite
     from .reports.decide import Decision
     from .reports.policy import Policy
@@ -51,18 +50,13 @@ class Asked:
             raise ConfigError(f"gate: expected --sequential beside {given}")
 
 
-def decide_sequentially(
-    candidate: str, baseline: str, policy: Policy, runs: Path, asked: Asked, outputs: Sequence[Path] = ()
-) -> Decision:
+def decide_sequentially(candidate: str, baseline: str, policy: Policy, runs: Path, asked: Asked) -> Decision:
     """Ask both models until the policy's verdict is settled, and no longer than the budget lasts.
 
     Models are named as everywhere: SCHEME:LOCATION, SUITE.toml:MODEL or RUN:MODEL; data, levels, draws and seed are
-    those of the baseline's suite or run, or else the defaults of a suite. `outputs` are files that will be asked for.
-    Raises IncomparableError for two sets of data, ConfigError for what can't be judged or written this way.
+    those of the baseline's suite or run, or else the defaults of a suite.
+    Raises IncomparableError for two sets of data, ConfigError for what can't be judged this way.
     """
-    pages = [path for path in outputs if path.suffix == ".html"]
-    if pages:
-        raise ConfigError(f"output: a sequential gate keeps no run to draw, expected no .html, got {str(pages[0])!r}")
     from .evals.planning import prepare
     from .evals.sequential import Search, search
     from .reports.anytime import decide_look, margins
@@ -78,18 +72,20 @@ def decide_sequentially(
     )
     last = None
     ours, theirs = (plan.subjects[name] for name in names)
+    whole = how.prices(ours, theirs).sum() * len(plan.data.images)
     for number, look in enumerate(search(ours, theirs, how), 1):
         last = look
-        _tell(number, look.settled.passed.sum(), look.settled.failed.sum(), plan, look.evaluations, len(how.levels))
+        _tell(number, look, whole)
     assert last is not None
-    return decide_look(policy, last, plan.sigmas, *names)
+    return decide_look(policy, last, dict(zip(names, (ours, theirs), strict=True)))
 
 
-def _tell(number: int, passed: int, failed: int, plan: Plan, evaluations: int, levels: int) -> None:
-    fixed = 2 * levels * len(plan.data.images) * (plan.suite.probes.draws if plan.suite.probes else 1)
+def _tell(number: int, look: Look, whole: float) -> None:
+    """whole: evaluations of all images at all levels."""
+    passed, failed = look.settled.passed, look.settled.failed
     err.print(
-        f"look {number}: {evaluations:,} evaluations ({evaluations / fixed:.0%} of all), {passed} of {levels} levels "
-        f"passed, {failed} failed",
+        f"look {number}: {look.evaluations:,} evaluations ({look.evaluations / whole:.0%} of all), {passed.sum()} of "
+        f"{len(passed)} levels passed, {failed.sum()} failed",
         markup=False, highlight=False, soft_wrap=True,
     )  # fmt: skip
 

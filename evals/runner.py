@@ -14,6 +14,7 @@ from .cells import work
 from .denoiser import Denoiser
 from .journal import Journal
 from .planning import Cell, Plan
+from .probes import Subject
 from .records import CellRecord, ModelRecord, PendingCell, RunRecord, Status
 from .store import CellResult, Run, Writer
 
@@ -110,25 +111,27 @@ def _finish(plan: Plan, writer: Writer, watcher: Watcher, journal: Journal) -> R
     return writer.finish(complete)
 
 
-def _record(plan: Plan, status: Status, created: str, cells: list[CellRecord], pending: list[PendingCell]) -> RunRecord:
-    def model(name: str, denoiser: Denoiser) -> ModelRecord:
-        low, high = denoiser.schedule.sigma_min, denoiser.schedule.sigma_max
-        return ModelRecord(
-            name=name,
-            spec=denoiser.traits.spec,
-            parameterization=denoiser.parameterization.name,
-            schedule=repr(denoiser.schedule),
-            sigma_min=low or None,
-            sigma_max=None if math.isinf(high) else high,
-            parameters=denoiser.traits.parameters,
-            event_shape=denoiser.event_shape,
-            data_range=denoiser.data_range,
-            fingerprint=denoiser.traits.fingerprint,
-            data_spread=math.sqrt(plan.subjects[name].variance) if name in plan.subjects else None,
-            image_shape=() if denoiser.autoencoder is None else denoiser.image_shape,
-            autoencoder="" if denoiser.autoencoder is None else denoiser.autoencoder.fingerprint,
-        )
+def model_record(name: str, denoiser: Denoiser, subject: Subject | None = None) -> ModelRecord:
+    """What a run says of a model; `subject` has the data as the model sees them, where it is probed."""
+    low, high = denoiser.schedule.sigma_min, denoiser.schedule.sigma_max
+    return ModelRecord(
+        name=name,
+        spec=denoiser.traits.spec,
+        parameterization=denoiser.parameterization.name,
+        schedule=repr(denoiser.schedule),
+        sigma_min=low or None,
+        sigma_max=None if math.isinf(high) else high,
+        parameters=denoiser.traits.parameters,
+        event_shape=denoiser.event_shape,
+        data_range=denoiser.data_range,
+        fingerprint=denoiser.traits.fingerprint,
+        data_spread=None if subject is None else math.sqrt(subject.variance),
+        image_shape=() if denoiser.autoencoder is None else denoiser.image_shape,
+        autoencoder="" if denoiser.autoencoder is None else denoiser.autoencoder.fingerprint,
+    )
 
+
+def _record(plan: Plan, status: Status, created: str, cells: list[CellRecord], pending: list[PendingCell]) -> RunRecord:
     return RunRecord(
         id=plan.run_id,
         name=plan.suite.name,
@@ -137,7 +140,7 @@ def _record(plan: Plan, status: Status, created: str, cells: list[CellRecord], p
         seconds=sum(cell.seconds for cell in cells),
         suite=plan.suite.model_dump(by_alias=True),
         baseline=plan.suite.baseline_name,
-        models=[model(name, denoiser) for name, denoiser in plan.denoisers.items()],
+        models=[model_record(name, one, plan.subjects.get(name)) for name, one in plan.denoisers.items()],
         fingerprint=plan.fingerprint,
         environment=plan.environment,
         cells=cells,

@@ -1,8 +1,9 @@
 """Two models asked about the same images under the same noise, a batch at a time, until a verdict is settled.
 
-Every level takes images from the front of one queue (that of adaptive passes); after each batch the bounds of
-metrics/sequential.py are looked at, levels that are settled are asked no more, and one that failed ends it all. What
-was evaluated once is kept. cli_sequential.py makes the policy's verdict of the last look.
+`look_by_look` is the search itself: it says which (image, level) it wants, is told errors, and looks at the bounds of
+metrics/sequential.py. Levels that are settled are asked no more, one that failed ends it all, and the budget holds.
+`search` has two models answer it; benchmarks/calibrate.py, worlds whose truth is known. Every level takes images from
+the front of one queue, that of adaptive passes. cli_sequential.py makes the policy's verdict of the last look.
 """
 
 from __future__ import annotations
@@ -13,17 +14,32 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from ..errors import ConfigError
 from ..metrics.intervals import Floats, PairedRatio
 from ..metrics.sequential import FIRST, Settled, anytime_log_ratio, settled, tuned
+from .conditioning import GuidedDenoiser
 from .probes import Subject
 from .probes.adaptive import order_of
 from .probes.engine import Rows, evaluate_rows
 
 GROWTH = 1.5
 """By which a level's images grow from look to look."""
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """Errors of both models at the (image, level) pairs asked for, `(M,)`, level by level and by image within."""
+
+    baseline: Floats
+    candidate: Floats
+    evaluations: int
+    """Network evaluations they took."""
+
+
+Ask = Callable[[NDArray[np.bool_]], Answers]
+"""Takes which pairs are wanted, `(images of the queue, levels)`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,8 +52,6 @@ class Look:
     settled: Settled
     evaluations: int
     """Network evaluations so far, of both models."""
-    images: Tensor
-    """Ids of the queue's images, `(N,)`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,16 +69,39 @@ class Search:
     def levels(self) -> np.ndarray:
         return np.flatnonzero(~np.isnan(self.margins))
 
-    def most(self, images: int) -> int:
-        """Images of each level if none is settled early. Raises ConfigError for fewer than the first look takes."""
-        within = images if self.budget is None else min(images, self.budget // (2 * self.draws * len(self.levels)))
-        if within < FIRST:
-            raise ConfigError(
-                f"sequential: expected at least {FIRST} images at each of {len(self.levels)} levels, got {images}"
-                + ("" if self.budget is None else f" and a budget of {self.budget:,} evaluations")
-                + f"; the first look takes {2 * self.draws * FIRST * len(self.levels):,}"
-            )
-        return within
+    def prices(self, *subjects: Subject) -> Floats:
+        """Network evaluations of one image at each of `levels`, by all subjects together, at most."""
+        each: Floats = self.draws * np.stack([price(subject) for subject in subjects]).sum(axis=0)
+        return each[self.levels]
+
+
+def look_by_look(
+    ask: Ask, images: int, margins: Floats, prices: Floats, budget: int | None = None, confidence: float = 0.95
+) -> Iterator[Look]:
+    """Look after look, the last one when the verdict is settled, the images are used up or the budget is.
+
+    margins: of the log ratio, (levels,). prices: network evaluations that one image takes at each level, of both models
+    together, at most. Raises ConfigError before anything is asked where images or budget don't reach for a first look.
+    """
+    eta2 = tuned(max(_most(images, prices, budget) / 4, FIRST), 1 - confidence)
+    baseline, candidate = np.full((2, images, len(margins)), np.nan)
+    count, spent = np.zeros(len(margins), np.int64), 0
+    live = np.ones(len(margins), bool)
+    while True:
+        wanted = _next(count, live, images, prices, None if budget is None else budget - spent)
+        if (wanted == count).all():
+            return
+        place = np.arange(images)[:, None]
+        fresh = (place >= count) & (place < wanted)
+        answers = ask(fresh)
+        baseline.T[fresh.T], candidate.T[fresh.T] = answers.baseline, answers.candidate
+        spent, count = spent + answers.evaluations, wanted
+        paired = anytime_log_ratio(baseline, candidate, confidence, eta2)
+        found = settled(paired, margins)
+        yield Look(baseline, candidate, paired, found, spent)
+        live = ~(found.passed | found.failed)
+        if found.verdict:
+            return
 
 
 def search(
@@ -75,59 +112,64 @@ def search(
     batch_size: int = 1024,
     progress: Callable[[int], None] = lambda evaluations: None,
 ) -> Iterator[Look]:
-    """Look after look, the last one when the verdict is settled, the images are used up or the budget is.
+    """`look_by_look` of two models, at the levels that have a margin.
 
-    Raises ConfigError before any evaluation where there are too few images, and where the two subjects differ in their
-    levels or noise.
+    Raises ConfigError before any evaluation where there are too few images, or too small a budget, and where the two
+    subjects differ in their levels or noise.
     """
     if not torch.equal(baseline.sigmas, candidate.sigmas) or baseline.noise != candidate.noise:
         raise ConfigError("sequential: expected both models under the same levels and noise, got different ones")
-    images, levels = len(baseline.data.images), how.levels
-    eta2 = tuned(max(how.most(images) / 4, FIRST), 1 - how.confidence)
+    images, levels, both = len(baseline.data.images), torch.from_numpy(how.levels), (baseline, candidate)
     order = order_of(images, baseline.noise)
-    errors = [np.full((images, len(levels)), np.nan) for _ in range(2)]
-    count, spent = np.zeros(len(levels), np.int64), 0
-    live = np.ones(len(levels), bool)
-    while True:
-        wanted = _next(count, live, images, None if how.budget is None else how.budget - spent, how.draws)
-        if (wanted == count).all():
-            return
-        rows = _rows(count, wanted, levels, order, how.draws)
-        asked, _, image = rows
-        place, column = torch.argsort(order)[image].numpy(), np.searchsorted(levels, asked.numpy())
-        for subject, table in zip((baseline, candidate), errors, strict=True):
-            seen = [part.error.cpu() for part in evaluate_rows(subject, rows, batch_size=batch_size, progress=progress)]
-            sums = np.zeros_like(table)
-            np.add.at(sums, (place, column), torch.cat(seen).numpy())
-            new = np.zeros(table.shape, bool)
-            new[place, column] = True
-            table[new] = sums[new] / how.draws
-        spent, count = spent + 2 * len(rows.image), wanted
-        paired = anytime_log_ratio(errors[0], errors[1], how.confidence, eta2)
-        found = settled(paired, how.margins[levels])
-        yield Look(errors[0], errors[1], paired, found, spent, order)
-        live = ~(found.passed | found.failed)
-        if found.verdict:
-            return
+
+    def ask(fresh: NDArray[np.bool_]) -> Answers:
+        column, place = (torch.from_numpy(index).repeat_interleave(how.draws) for index in np.nonzero(fresh.T))
+        rows = Rows(levels[column], torch.arange(how.draws).repeat(len(column) // how.draws), order[place])
+        (ours, first), (theirs, second) = (_asked(one, rows, how.draws, batch_size, progress) for one in both)
+        return Answers(ours, theirs, first + second)
+
+    return look_by_look(ask, images, how.margins[how.levels], how.prices(*both), how.budget, how.confidence)
 
 
-def _next(count: np.ndarray, live: np.ndarray, images: int, left: int | None, draws: int) -> np.ndarray:
+def price(subject: Subject) -> Floats:
+    """Network evaluations of one row at each level, at most: two where classifier-free guidance acts."""
+    sigmas = subject.sigmas.cpu().numpy()
+    if not isinstance(subject.denoiser, GuidedDenoiser) or subject.denoiser.guidance.scale == 1.0:
+        return np.ones(len(sigmas))
+    low, high = subject.denoiser.guidance.interval
+    return np.where((sigmas >= low) & (sigmas <= high), 2.0, 1.0)
+
+
+def _asked(
+    subject: Subject, rows: Rows, draws: int, batch_size: int, progress: Callable[[int], None]
+) -> tuple[Floats, int]:
+    """The error of each image at each level, the mean of its draws, which stand side by side in `rows`; and how many
+    network evaluations that took."""
+    before = subject.denoiser.evaluations
+    seen = [part.error.cpu() for part in evaluate_rows(subject, rows, batch_size=batch_size, progress=progress)]
+    means: Floats = torch.cat(seen).reshape(-1, draws).mean(1).numpy()
+    return means, subject.denoiser.evaluations - before
+
+
+def _most(images: int, prices: Floats, budget: int | None) -> int:
+    """Images of each level if none is settled early. Raises ConfigError for fewer than the first look takes."""
+    if images < FIRST:
+        raise ConfigError(f"sequential: expected at least {FIRST} images, the first look's, got {images}")
+    each = float(prices.sum())
+    if budget is not None and budget < each * FIRST:
+        raise ConfigError(
+            f"sequential: expected a budget of at least {each * FIRST:,.0f} evaluations, those of a first look at "
+            f"{FIRST} images at each of {len(prices)} levels by both models, got {budget:,}"
+        )
+    return images if budget is None else min(images, int(budget // each))
+
+
+def _next(count: np.ndarray, live: np.ndarray, images: int, prices: Floats, left: int | None) -> np.ndarray:
     """How many images each level is to have: the live ones alike, as many as the budget still pays for."""
     if not live.any():
         return count
     now = int(count[live].max())
     target = min(images, max(FIRST, math.ceil(now * GROWTH)))
     if left is not None:
-        target = min(target, now + left // (2 * draws * int(live.sum())))
+        target = min(target, now + int(left // float(prices[live].sum())))
     return np.where(live, target, count)
-
-
-def _rows(count: np.ndarray, wanted: np.ndarray, levels: np.ndarray, order: Tensor, draws: int) -> Rows:
-    """Of each level the queue's images count ... wanted - 1, every draw of them."""
-    index, draw, image = [], [], []
-    for level, first, last in zip(levels, count, wanted, strict=True):
-        asked = order[first:last]
-        index.append(torch.full((draws * len(asked),), int(level)))
-        draw.append(torch.arange(draws).repeat_interleave(len(asked)))
-        image.append(asked.repeat(draws))
-    return Rows(torch.cat(index), torch.cat(draw), torch.cat(image))

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from ..errors import DataError
-from .tails import Floats, Shape
+from .tails import HEAVY, Floats, Shape
 
 _SEED = 0
 
@@ -33,7 +33,8 @@ class Chances:
 
 
 class Design:
-    """What n images would show, to first order: estimates are normal with the pilot's covariance over n.
+    """What n images would show: estimates are normal with the pilot's covariance over n, and so are their standard
+    errors, which scatter by sqrt((kurtosis - 1) / 4 n) and go with the estimate as far as psi is skewed.
 
     psi (n0, k): the pilot's influence values of k differences, NaN where an image was not asked. The FAIL side has the
     critical value of the largest of the k (max-T), the PASS side each column's own, both reaching as far as the pilot's
@@ -49,11 +50,13 @@ class Design:
             raise DataError(f"a plan needs at least 2 images at each level, got influence values of {table.shape}")
         self.spread: Floats = table.std(axis=0, ddof=1, where=asked)
         """Standard deviation of one image's psi, (k,)."""
-        self._shape = Shape.of(np.where(asked, table, np.nan))
+        self._shape = Shape.of(np.where(asked, table, np.nan), 1.0)
         centred = np.where(asked, table - table.mean(axis=0, where=asked), 0.0)
         scale = np.where(self.spread > 0, self.spread, 1.0) * np.sqrt(count - 1)
         rng = np.random.default_rng(_SEED)
         self._normal: Floats = rng.standard_normal((draws, len(table))) @ (centred / scale)
+        share = np.clip(self._shape.skewness / np.sqrt(np.maximum(self._shape.kurtosis - 1.0, 1e-12)), -1.0, 1.0)
+        self._wobble = share * self._normal + np.sqrt(1.0 - share**2) * rng.standard_normal(self._normal.shape)
         self._alpha = 1.0 - confidence
         alpha = self._alpha / families
         sides = np.quantile(np.abs(self._normal).max(axis=1), confidence), stats.norm.isf(self._alpha / 2)
@@ -64,10 +67,11 @@ class Design:
     def chances(self, images: float, change: ArrayLike, margin: ArrayLike) -> Chances:
         """Of the verdict on k true differences against margins, each (k,) or a number, from so many images."""
         error = self.spread / math.sqrt(images)
-        one, all_ = self._shape.above(self._alpha, images), self._shape.below(self._tail, images)
+        one, all_ = self._above(self._alpha, images), self._below(self._tail, images)
         estimate = np.asarray(change, np.float64) + error * self._normal
-        within = estimate + one * error < np.asarray(margin, np.float64)
-        fails = ((estimate - all_ * error > 0) & ~within).any(axis=1)
+        seen = error * np.maximum(1.0 + np.sqrt((self._shape.kurtosis - 1.0) / (4.0 * images)) * self._wobble, 0.0)
+        within = estimate + one * seen < np.asarray(margin, np.float64)
+        fails = ((estimate - all_ * seen > 0) & ~within).any(axis=1)
         return Chances(float(within.all(axis=1).mean()), float(fails.mean()))
 
     def alone(self, change: float, margin: float, power: float = 0.9) -> tuple[Floats, Floats]:
@@ -82,7 +86,19 @@ class Design:
                 images = np.array([needed(s, distance, c, power) for s, c in zip(self.spread, critical, strict=True)])
             return images
 
-        return settled(margin, self._alpha, self._shape.above), settled(change, self._tail, self._shape.below)
+        return settled(margin, self._alpha, self._above), settled(change, self._tail, self._below)
+
+    def _below(self, tail: float, images: ArrayLike, sign: float = 1.0) -> Floats:
+        """What `Shape.below` is on average over samples of so many images: their skewness scatters by sqrt(6 / n), and
+        bounds heed it on one side only, E min(0, x) of a normal x.
+        """
+        scatter = np.sqrt(6.0 / np.asarray(images, np.float64))
+        at = sign * self._shape.skewness / scatter
+        harmful = scatter * (at * stats.norm.cdf(-at) - stats.norm.pdf(at))
+        return Shape(harmful, np.maximum(self._shape.kurtosis, HEAVY)).below(tail, images)
+
+    def _above(self, tail: float, images: ArrayLike) -> Floats:
+        return self._below(tail, images, -1.0)
 
     def images(self, change: ArrayLike, margin: ArrayLike, power: float = 0.9, most: float = 1e9) -> float:
         """Least number at which the wanted verdict has this probability: fail where a change is at the margin or

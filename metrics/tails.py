@@ -37,15 +37,17 @@ class Shape:
     kurtosis: Floats
 
     @classmethod
-    def of(cls, psi: ArrayLike) -> Shape:
-        """Of values (n, k), NaN where an image was not asked. A column that does not vary has no skewness."""
+    def of(cls, psi: ArrayLike, least: float = HEAVY) -> Shape:
+        """Of values (n, k), NaN where an image was not asked, with no kurtosis below `least`. A column that does not
+        vary has no skewness.
+        """
         table = np.asarray(psi, np.float64)
         asked = ~np.isnan(table)
         count = np.maximum(asked.sum(axis=0), 1)
         centred = np.where(asked, table - np.where(asked, table, 0.0).sum(axis=0) / count, 0.0)
         deviation = np.sqrt(np.square(centred).sum(axis=0) / count)
         score = centred / np.where(deviation > 0, deviation, 1.0)
-        return cls((score**3).sum(axis=0) / count, np.maximum((score**4).sum(axis=0) / count, HEAVY))
+        return cls((score**3).sum(axis=0) / count, np.maximum((score**4).sum(axis=0) / count, least))
 
     @classmethod
     def assumed(cls, columns: int) -> Shape:

@@ -6,6 +6,7 @@ policy -> margins -> evals.sequential.search -> looks -> decide_look -> Decision
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import fields
 
 import numpy as np
@@ -13,7 +14,10 @@ import pandas as pd
 from torch import Tensor
 
 from ..errors import ConfigError
+from ..evals.probes import Subject, denoising_error
+from ..evals.probes.adaptive import order_of
 from ..evals.records import TABLES
+from ..evals.runner import model_record
 from ..evals.sequential import Look
 from ..metrics.intervals import Floats
 from .compare import Comparison, compare_metrics, find_bands, level_table
@@ -46,17 +50,56 @@ def margins(policy: Policy, sigmas: Tensor) -> Floats:
     return np.where(np.isinf(found), np.nan, found)
 
 
-def decide_look(policy: Policy, look: Look, sigmas: Tensor, baseline: str, candidate: str) -> Decision:
-    """The verdict of the last look. No run is kept: there are no figures to make of it."""
+def decide_look(policy: Policy, look: Look, subjects: Mapping[str, Subject]) -> Decision:
+    """The verdict of the last look, and a report on what was asked. No run is kept: there are no images in it.
+
+    subjects: baseline and candidate, by name.
+    """
+    (baseline, first), (candidate, _) = subjects.items()
+    sigmas = first.sigmas
     settings, levels = policy.settings(), np.flatnonzero(~np.isnan(margins(policy, sigmas)))
     asked = ~np.isnan(look.baseline).all(axis=1)
     grid = pd.Series(sigmas.numpy()[levels], index=pd.Index(levels, name="level"))
     table = level_table(grid, look.baseline[asked], look.candidate[asked], settings, look.paired)
-    held = [field.name for field in fields(Tables) if field.name in TABLES]
-    empty = {name: pd.DataFrame(columns=list(TABLES[name])) for name in held}
-    metrics = compare_metrics(empty["metrics"], baseline, candidate)
+    tables = _tables(look, subjects, levels)
+    metrics = compare_metrics(tables.metrics, baseline, candidate)
     comparison = Comparison(baseline, candidate, settings, table, find_bands(table, candidate), metrics)
     verdict = judge(policy, [comparison])
-    models = pd.DataFrame({"label": [baseline, candidate], "name": [baseline, candidate], "source": 0})
-    report = Report((), Tables(baseline, models, **empty), (comparison,), (), ())
-    return Decision(report, verdict)
+    said = (
+        f"A sequential gate: {look.evaluations:,} network evaluations of both models, of which no run is kept. "
+        "Its intervals hold however often one looks."
+    )
+    return Decision(Report((), tables, (comparison,), (), (said,)), verdict)
+
+
+def _tables(look: Look, subjects: Mapping[str, Subject], levels: np.ndarray) -> Tables:
+    """What a run of the same evaluations would hold, the mean over an image's draws standing as one of them."""
+    names = list(subjects)
+    models = pd.DataFrame(
+        [
+            {"label": name, "run": "", "source": 0, **model_record(name, one.denoiser, one).model_dump()}
+            for name, one in subjects.items()
+        ]
+    )
+    held = [field.name for field in fields(Tables) if field.name in TABLES]
+    tables = {name: pd.DataFrame(columns=list(TABLES[name])) for name in held}
+    made = [
+        _rows(name, subject, errors, levels)
+        for (name, subject), errors in zip(subjects.items(), (look.baseline, look.candidate), strict=True)
+    ]
+    tables["evaluations"], tables["levels"] = (pd.concat(parts, ignore_index=True) for parts in zip(*made, strict=True))
+    return Tables(names[0], models, **tables)
+
+
+def _rows(name: str, subject: Subject, errors: Floats, levels: np.ndarray) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """One model's rows of tables `evaluations` and `levels`."""
+    place, column = np.nonzero(~np.isnan(errors))
+    image = order_of(len(errors), subject.noise).numpy()[place]
+    evaluations = pd.DataFrame(
+        {
+            "model": name, "level": levels[column], "sigma": subject.sigmas.numpy()[levels[column]], "image": image,
+            "label": -1, "draw": 0, "error": errors[place, column],
+        }
+    )  # fmt: skip
+    means = denoising_error.levels(evaluations, subject.denoiser, subject.sigmas[levels], adaptive=True)
+    return evaluations, means.assign(level=levels)

@@ -38,7 +38,7 @@ def page(report: Report, verdict: Verdict | None = None, command: str = "", titl
     runs = report.runs
     return _ENVIRONMENT.get_template("report.html.j2").render(
         headline=_headline(report, verdict),
-        title=title or ", ".join(dict.fromkeys(run.record.name for run in runs)),
+        title=title or ", ".join(dict.fromkeys(run.record.name for run in runs) or reversed(report.tables.labels)),
         report=report,
         verdict=verdict,
         command=command,

@@ -16,6 +16,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from ..errors import DataError
+from ..evals.records import TABLES
 from ..metrics.units import Unit
 from . import tables as frames
 from .compare import DEFAULT, Band, Comparison, Incomparable, Settings, compare_all
@@ -143,7 +144,9 @@ class Report:
         return slices(table[table["model"] == model], self.tables.baseline, theme)
 
     def worst(self, model: str, level: int | None = None) -> Shown:
-        """The images that a model gets most wrong, at one level or at all."""
+        """The images that a model gets most wrong, at one level or at all; none where no run was kept."""
+        if not self.runs:
+            return pd.DataFrame(), {}
         source, name = next((row.source, row.name) for row in each(self.tables.models) if row.label == model)
         rows = self.runs[source].table("worst")
         rows = rows[rows["model"] == name]
@@ -202,7 +205,7 @@ class Report:
     def _joined(self, name: str) -> pd.DataFrame:
         tables = [run.table(name).replace({"model": self._labels(source)}) for source, run in enumerate(self.runs)]
         filled = [table for table in tables if len(table)]
-        return pd.concat(filled, ignore_index=True) if filled else tables[0]
+        return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=list(TABLES[name]))
 
     def _labels(self, source: int) -> dict[str, str]:
         """What one run's models are called here."""

@@ -99,6 +99,8 @@ def _film(report: Report) -> list[Plate]:
 def _flow_or_diffusion(report: Report) -> list[Plate]:
     """Where the paths of the first run's models were measured."""
     metric = next(iter(metric_names(report.tables)), "")
+    if not report.runs:
+        return []
     with suppress(DataError):
         said = sides(report.runs[0], metric).text
         figure = partial(report.flow_or_diffusion, metric)

@@ -34,6 +34,7 @@ levels = 8
 draws = 1
 """
 RULE = '[[gate]]\nmetric = "denoising_error"\nrule = "noninferior"\nmargin = { rel = 0.02 }\n'
+OUTPUTS = ("comment.md", "verdict.json", "page.html", "junit.xml")
 
 Gate = Callable[..., Result]
 
@@ -53,7 +54,7 @@ def gate(invoke: Callable[..., Result]) -> Gate:
 
 def test_the_regressed_model_fails_with_half_the_evaluations_at_most(gate: Gate) -> None:
     """1 of 8 levels lies in the planted band, 0.44-1.0 in sigma; all images at all levels are 2,560 evaluations."""
-    found = gate("regressed", "-o", "comment.md", "-o", "verdict.json")
+    found = gate("regressed", *[part for name in OUTPUTS for part in ("-o", name)])
     assert found.code == 1
     assert "regressed: denoising error" in found.out
     spent = [int(number.replace(",", "")) for number in re.findall(r"look \d+: ([\d,]+) evaluations", found.err)]
@@ -61,6 +62,8 @@ def test_the_regressed_model_fails_with_half_the_evaluations_at_most(gate: Gate)
     assert spent[-1] <= 2560 / 2
     assert json.loads(Path("verdict.json").read_text())["verdict"]["outcome"] == "fail"
     assert "Regression" in Path("comment.md").read_text()
+    assert "figure-noise-levels" in Path("page.html").read_text()
+    assert "<failure" in Path("junit.xml").read_text()
 
 
 def test_a_model_passes_against_itself_at_the_first_look(gate: Gate) -> None:
@@ -80,12 +83,13 @@ def test_a_spent_budget_is_inconclusive(gate: Gate) -> None:
 def test_what_it_cannot_judge_is_refused_before_any_model_is_asked(gate: Gate, invoke: Callable[..., Result]) -> None:
     found = gate("v", "--budget", "100")
     assert found.code == 2
-    assert "at least 64 images at each of 8 levels" in " ".join(found.err.split())
+    assert "at least 1,024 evaluations, those of a first look at 64 images at each of 8" in " ".join(found.err.split())
+    found = gate("v", "--limit", "30")
+    assert found.code == 2
+    assert "at least 64 images, the first look's, got 30" in " ".join(found.err.split())
     found = gate("v", policy='[[gate]]\nmetric = "FID"\nrule = "ceiling"\nmax = 6.0\n')
     assert found.code == 2
     assert "expected rules of metric denoising_error" in " ".join(found.err.split())
-    found = gate("v", "-o", "page.html")
-    assert found.code == 2
     found = invoke("gate", "run:eps", "--baseline", "run:v", "--policy", "gate.toml", "--budget", "100")
     assert found.code == 2
     assert "expected --sequential beside --budget" in found.err
