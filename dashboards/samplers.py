@@ -55,7 +55,7 @@ def _quality(view: View) -> None:
     rows = table[table["model"] == model] if model else table
     _answer(rows, metric)
     figure = view.report.samplers(metric, view.theme, model)
-    show(figure, FIGURE, on_select=_clicked, selection_mode="points")
+    show_wide(figure, FIGURE, on_select=_clicked, selection_mode="points")
     offer(view, "samplers", figure, lambda: rows, f"samplers({metric!r}, model={model!r})")
     _behind(view, rows)
     if not model:

@@ -25,6 +25,8 @@ ANNOTATED, FAR_SMALLER = 3, 1 / 3
 HEIGHTS = {1: 380, 2: 600, 3: 650}
 """Pixels, by the number of panels."""
 FLOOR = "best without a network"
+LEGEND = 32
+"""Characters of a model's name in the legend: a line of a phone; hovers have all of it."""
 SEEN = 0.03
 """Of a panel's height: what a reader sees."""
 WEIGHT_SHARE = 0.45
@@ -99,10 +101,15 @@ def _curve(figure: go.Figure, rows: pd.DataFrame, colour: str, symbol: str, is_b
         for row in each(rows)
     ]
     figure.add_scatter(
-        x=rows["sigma"], y=rows["error"], mode="lines+markers", name=f"{name} (baseline)" if is_baseline else name,
+        x=rows["sigma"], y=rows["error"], mode="lines+markers", name=_legend_name(rows, is_baseline),
         legendgroup=name, line={"color": colour, "width": 2}, marker={"size": 6, "color": colour, "symbol": symbol},
         text=hover, hoverinfo="text", customdata=rows[["model", "level"]], row=1, col=1,
     )  # fmt: skip
+
+
+def _legend_name(rows: pd.DataFrame, is_baseline: bool) -> str:
+    name = style.text(style.short(str(rows["model"].iloc[0]), LEGEND))
+    return f"{name} (baseline)" if is_baseline else name
 
 
 def _ratio(figure: go.Figure, rows: pd.DataFrame, colour: str, symbol: str) -> None:
@@ -192,7 +199,7 @@ def _ratio_axis(figure: go.Figure, table: pd.DataFrame, baseline: str, colours: 
     places, written = style.ratio_ticks(low, high)
     figure.update_yaxes(
         tickvals=np.log(places), ticktext=written, range=[math.log(low) - 0.08 * reach, math.log(high) + 0.28 * reach],
-        title_text=f"error against<br>{style.text(baseline)}", row=2, col=1,
+        title_text=f"error against<br>{style.text(style.short(baseline, 18))}", row=2, col=1,
     )  # fmt: skip
     figure.add_hline(
         y=0, line={"color": colours.get(baseline, style.PALETTE[-1]), "width": 1.5, "dash": "dash"}, row=2, col=1
@@ -233,9 +240,8 @@ def _name_bands(figure: go.Figure, bands: Sequence[Band], table: pd.DataFrame, c
             (table["model"] == band.model) & table["sigma"].between(band.sigma_low * 0.999, band.sigma_high * 1.001)
         ]
         peak = rows.nlargest(1, "ratio").iloc[0]
-        label = (
-            f"<b>{style.text(band.model)}</b> {percent(band.ratio)} at σ {sigma_range(band.sigma_low, band.sigma_high)}"
-        )
+        where = sigma_range(band.sigma_low, band.sigma_high)
+        label = f"<b>{style.text(style.short(band.model))}</b> {percent(band.ratio)} at σ {where}"
         figure.add_annotation(
             x=math.log10(peak["sigma"]), y=math.log(peak["ratio_high"]), xref="x2", yref="y2", text=label,
             font={"color": colours[band.model], "size": 13}, showarrow=True, arrowhead=0, arrowwidth=1.2,

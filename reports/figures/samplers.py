@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from scipy.optimize import isotonic_regression
 
 from ..cheapest import WITHIN, Answer, cheapest, judged, measured
 from ..numbers import interval, number
@@ -27,7 +26,9 @@ LINES = 9
 """More than this many samplers' lines are named only where they touch the front or hold a contender."""
 FAR, NAMED = 4.0, 3
 """Settings so many times worse than the best would flatten all others; so many of them are named."""
-HEIGHT, LABEL = 430, 17
+ROOM = 0.08
+"""Above and below all points, of the axis."""
+HEIGHT, LABEL = 440, 17
 """Pixels: of the figure, and of a line's name."""
 LEAST_GAP = LABEL / (HEIGHT - 130)
 
@@ -73,7 +74,7 @@ def samplers(
     _names(figure, lines, rows, log)
     _note_what_leaves(figure, rows, one, theme)
     return figure.update_layout(
-        template=style.template(theme), height=HEIGHT, margin={"t": 44, "r": 150}, legend_traceorder="normal"
+        template=style.template(theme), height=HEIGHT, margin={"t": 44, "r": 150, "b": 76}, legend_traceorder="normal"
     )
 
 
@@ -101,7 +102,8 @@ def dodges(lines: int, span: float) -> list[float]:
     """Factors that set lines beside each other at the same cost; none where they are too many. span: log10 of costs."""
     if lines > LINES:
         return [1.0] * lines
-    return [float(10 ** (DODGE * span * (index - (lines - 1) / 2))) for index in range(lines)]
+    apart = span * min(DODGE, 3 * DODGE / max(lines - 1, 1))
+    return [float(10 ** (apart * (index - (lines - 1) / 2))) for index in range(lines)]
 
 
 def best_so_far(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -184,9 +186,12 @@ def _within(figure: go.Figure, best: pd.Series, metric: str, theme: style.Theme)
 def _point_out(figure: go.Figure, answer: Answer, shift: float, log: bool, theme: style.Theme) -> None:
     """Names the pick, on the side where the better values are: there is room."""
     pick, lower = answer.pick, better(answer.metric) == "lower"
+    left, right = figure.layout.xaxis.range
+    place = (math.log10(pick["evaluations"]) - left) / (right - left)
     figure.add_annotation(
         x=math.log10(pick["evaluations"] * shift), y=math.log10(pick["value"]) if log else pick["value"], name="pick",
-        text=f"<b>{style.text(answer.title(pick))}</b>", hovertext=measured(pick), font_size=13, ax=0,
+        text=f"<b>{style.text(style.short(answer.title(pick), 44))}</b>", hovertext=measured(pick), font_size=13, ax=0,
+        xanchor="left" if place < 0.25 else "right" if place > 0.75 else "center",
         ay=54 if lower else -54, standoff=7, showarrow=True, arrowhead=0, arrowwidth=1.4, arrowcolor=style.ink(theme),
         bgcolor=style.rgba(style.ground(theme), 0.85),
     )  # fmt: skip
@@ -202,13 +207,15 @@ def _names(figure: go.Figure, lines: Sequence[_Line], rows: pd.DataFrame, log: b
     for line, place in zip(loud, places, strict=True):
         figure.add_annotation(
             x=1, xref="paper", xanchor="left", xshift=6, y=place, yref="paper", yanchor="middle", showarrow=False,
-            text=f"<b>{style.text(style.short(line.name))}</b>", hovertext=style.text(line.name), name="line",
+            text=f"<b>{style.text(style.short(line.name, 16))}</b>", hovertext=style.text(line.name), name="line",
             font={"color": line.colour, "size": 13}, align="left",
         )  # fmt: skip
 
 
 def spread(places: Sequence[float], gap: float) -> list[float]:
     """The same places in [0, 1], moved as little as order and a least gap allow; evenly where there is no room."""
+    from scipy.optimize import isotonic_regression  # slow to import: only this page waits for it
+
     if not places:
         return []
     gap = min(gap, 1 / max(len(places) - 1, 1))
@@ -245,9 +252,10 @@ def _axes(figure: go.Figure, rows: pd.DataFrame, metric: str) -> None:
     figure.update_xaxes(title_text="network evaluations per sample")
     low, high = reach(rows)
     if low > 0 and high > 2.5 * low:
-        figure.update_yaxes(**style.log_axis(low, high), range=[math.log10(low / 1.08), math.log10(high * 1.08)])
+        pad = ROOM * math.log10(high / low)
+        figure.update_yaxes(**style.log_axis(low, high), range=[math.log10(low) - pad, math.log10(high) + pad])
     else:
-        pad = 0.06 * ((high - low) or abs(high) or 1.0)
+        pad = ROOM * ((high - low) or abs(high) or 1.0)
         figure.update_yaxes(range=[low - pad, high + pad])
     figure.update_yaxes(title_text=f"{style.text(metric)}<br>{style.DIRECTIONS[better(metric)]}")
 
@@ -281,6 +289,6 @@ def _note_what_leaves(figure: go.Figure, rows: pd.DataFrame, one: bool, theme: s
     ]
     more = f" and {len(beyond) - NAMED} more" if len(beyond) > NAMED else ""
     figure.add_annotation(
-        text=f"off this scale: {', '.join(named)}{more}", x=0, xref="paper", xanchor="left", y=1, yref="paper",
-        yanchor="top", showarrow=False, font={"size": 11, "color": style.quiet(theme)}, name="beyond",
+        text=f"off this scale: {', '.join(named)}{more}", x=1, xref="paper", xanchor="right", y=0, yref="paper",
+        yanchor="top", yshift=-50, showarrow=False, font={"size": 11, "color": style.quiet(theme)}, name="beyond",
     )  # fmt: skip
