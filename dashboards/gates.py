@@ -15,7 +15,8 @@ from ..reports.kept import KeptGate, Side, read_gate
 from ..reports.text import plain as flat
 from ..reports.verdicts import Outcome
 from .history import history
-from .view import COLOURS, View, go_to, plain
+from .view import COLOURS, View, plain
+from .ways import lead
 
 ROWS = 8
 """Gates shown at once: no others are read."""
@@ -134,14 +135,15 @@ def _ways(view: View, gate: KeptGate) -> None:
         gone = f"The run {candidate.run} is not in this folder." if candidate.run else "This gate kept no run."
         st.caption(plain(gone))
         return
-    where = {"run": candidate.run, "baseline": base.models[0]} if base.run == candidate.run else {"run": candidate.run}
+    same = base.run == candidate.run
     with st.container(horizontal=True):
-        if base.run == candidate.run:
-            go_to(view, "compare", "Compare them", **where, candidate=candidate.models[0])
+        if same:
+            beside = {"run": base.run, "baseline": base.models[0], "candidate": candidate.models[0]}
+            lead(view, "compare", "Compare them", **beside)
         elif base.run in here:
-            beside = {"run": base.run, "baseline": base.models[0], "with": candidate.run}
-            go_to(view, "compare", "Compare them", **beside)
-        go_to(view, "noise-levels", "Noise levels of the candidate", **where)
+            lead(view, "compare", "Compare them", run=base.run, baseline=base.models[0], **{"with": candidate.run})
+        shown = {"run": candidate.run, "baseline": base.models[0]} if same else {"run": candidate.run}
+        lead(view, "noise-levels", "Noise levels of the candidate", **shown)
 
 
 def _none_yet(view: View) -> None:

@@ -18,6 +18,7 @@ from ..reports.policy import DENOISING_ERROR
 from ..reports.tables import cell_title, metric_names
 from .downloads import offer
 from .view import View, go_to, plain, show
+from .ways import lead
 
 FIGURE = "history-figure"
 ALL = "all models"
@@ -117,12 +118,7 @@ def _point(view: View, series: list[Series]) -> None:
         go_to(view, "noise-levels", "Noise levels")
         go_to(view, "run", "Run")
         if place:
-            go_to(
-                view,
-                "compare",
-                "Compare with the run before",
-                **{"run": own.points[place - 1].run, "with": view.run.id},
-            )
+            lead(view, "compare", "Compare with the run before", run=own.points[place - 1].run, **{"with": view.run.id})
 
 
 def _explained(series: list[Series]) -> str:

@@ -20,7 +20,7 @@ from typing import Any
 import plotly.io as pio
 import streamlit as st
 
-from . import compare, gates, noise_levels, overview, parameterizations, run, samplers, samples, view
+from . import compare, gates, noise_levels, overview, parameterizations, run, samplers, samples, view, ways
 
 PAGES = {
     "overview": ("Overview", overview.page),
@@ -55,6 +55,7 @@ def main() -> None:
     st.set_page_config(page_title="Sigmascope", page_icon="🔬", layout="wide", initial_sidebar_state=SIDEBAR)
     st.html(TRIM)
     pages: dict[str, Any] = {}
+    ways.arrive()
     chosen = replace(view.choose(runs_folder(sys.argv[1:], os.environ)), pages=pages)
     for path, (title, show) in PAGES.items():
         pages[path] = st.Page(partial(show, chosen), title=title, url_path=path, default=path == "overview")
