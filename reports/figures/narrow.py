@@ -6,7 +6,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-PANEL, GAP = (150.0, 260.0), 92.0
+PANEL, GAP = (150.0, 260.0), 108.0
 """Pixels: the least and the largest height of a panel, and what lies between two, for ticks and titles."""
 TILE = 46
 """Pixels that an image takes at least; what has no room scrolls in a box of its own."""
@@ -35,7 +35,7 @@ def narrow(figure: go.Figure) -> dict[str, Any]:
         patch |= {f"{x}.title.text": _title(figure, x, "xaxis"), f"{y}.title.text": _title(figure, y, "yaxis")}
         if place < len(titles):
             note = f"annotations[{titles[place]}]"
-            patch |= {f"{note}.x": 0.5, f"{note}.y": top}
+            patch |= {f"{note}.x": 0.5, f"{note}.y": top, f"{note}.font.size": 11}
     return patch | {"height": above + inner + below, "legend.y": 1 + 44 / inner, "margin.l": 8}
 
 
