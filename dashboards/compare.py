@@ -19,18 +19,18 @@ from ..reports.summary import summary
 from ..reports.tables import each
 from .downloads import offer
 from .gates import OUTCOMES
-from .view import View, choose_setting, findings, plain, show
+from .view import View, choose_setting, findings, plain, recent, show
 
 SENTENCES = 2
 """Findings, before the others are folded away."""
 
 
 def page(view: View) -> None:
-    others = {run.id: run for run in view.runs if run.id != view.run.id}
-    ids = st.sidebar.multiselect("Also compare runs", list(others), key="with", bind="query-params")
+    others = [one for one in recent(view.index, "with") if one != view.run.id]
+    ids = st.sidebar.multiselect("Also compare runs", others, key="with", bind="query-params")
     report = view.report
     if ids:
-        runs = [view.run, *(others[one] for one in ids)]
+        runs = [view.run, *(Run(view.root / view.index.folders[one]) for one in ids)]
         try:
             report = _joined(tuple(run.digest for run in runs), tuple(str(run.folder) for run in runs))
         except SigmascopeError as error:

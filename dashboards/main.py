@@ -11,26 +11,37 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import plotly.io as pio
 import streamlit as st
 
-from . import compare, gates, noise_levels, overview, parameterizations, run, samplers, samples, view, ways
+from . import view, ways
+
+
+def _page(module: str) -> Callable[[view.View], None]:
+    """A page's function; what it needs is imported when it is opened first."""
+
+    def show(chosen: view.View) -> None:
+        import_module(f".{module}", __package__).page(chosen)
+
+    return show
+
 
 PAGES = {
-    "overview": ("Overview", overview.page),
-    "noise-levels": ("Noise levels", noise_levels.page),
-    "samplers": ("Samplers", samplers.page),
-    "parameterizations": ("Parameterizations", parameterizations.page),
-    "compare": ("Compare", compare.page),
-    "samples": ("Samples", samples.page),
-    "gates": ("Gates and history", gates.page),
-    "run": ("Run", run.page),
+    "overview": ("Overview", _page("overview")),
+    "noise-levels": ("Noise levels", _page("noise_levels")),
+    "samplers": ("Samplers", _page("samplers")),
+    "parameterizations": ("Parameterizations", _page("parameterizations")),
+    "compare": ("Compare", _page("compare")),
+    "samples": ("Samples", _page("samples")),
+    "gates": ("Gates and history", _page("gates")),
+    "run": ("Run", _page("run")),
 }
 SIDEBAR = 248
 """Pixels: the pictures need the rest."""

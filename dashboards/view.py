@@ -60,7 +60,8 @@ class View:
 
 def choose(root: Path) -> View:
     """Draw the sidebar and read what is chosen. An empty folder or an unreadable run ends the script, told."""
-    index = Store(root).index()
+    with st.spinner("Reading the runs that are new here"):
+        index = Store(root).index()
     if not index.folders:
         _nothing(root, index.problems)
     with st.sidebar:

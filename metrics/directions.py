@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 _LOWER = ("fréchet", "frechet", "fid", "fd-", "kid", "kernel distance", "cmmd", "mind", "lpips", "error")
 _HIGHER = (
     "inception score", "precision", "recall", "density", "coverage", "clip score", "vendi", "agreement", "psnr", "ssim",
 )  # fmt: skip
 
 
+@lru_cache(maxsize=1024)
 def better(metric: str) -> str:
     """ "lower", "higher", or "" where the name does not tell."""
     name = metric.lower().replace("_", " ")

@@ -16,9 +16,9 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from ..errors import ConfigError, DataError
+from .quantiles import normal_quantile, normal_tail
 from .tails import Shape
 
 Floats = NDArray[np.float64]
@@ -69,7 +69,7 @@ class Influence:
 
     def interval(self, confidence: float = 0.95) -> Estimate:
         """The corrected value with its normal interval: it covers the infinite-sample value, not `value`."""
-        half = stats.norm.ppf((1 + _checked(confidence)) / 2) * self.standard_error
+        half = normal_quantile((1 + _checked(confidence)) / 2) * self.standard_error
         value = np.asarray(self.corrected)
         return Estimate(value, value - half, value + half)
 
@@ -262,7 +262,7 @@ def _tail(largest: float, alone: float) -> float:
     """One column's tail probability beyond the quantile `largest` of the largest of them all, a normal's; no more than
     that of a column alone, for the exact quantile is never below its own, and Monte Carlo noise can't say so.
     """
-    return min(float(stats.norm.sf(largest)), alone)
+    return min(float(normal_tail(largest)), alone)
 
 
 def _blocks(resamples: int, n: int) -> list[int]:

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import minimize_scalar
 
 from ..errors import ConfigError
 from .intervals import Floats, PairedRatio, paired_log_ratio
@@ -35,6 +34,8 @@ def half_width(count: ArrayLike, alpha: ArrayLike, eta2: float) -> Floats:
 
 def tuned(count: float, alpha: float) -> float:
     """The eta^2 whose half-width after `count` observations is the least."""
+    from scipy.optimize import minimize_scalar  # slow to import, and most who come here need other things
+
     best = minimize_scalar(lambda log: float(half_width(count, alpha, float(np.exp(log)))), bounds=(-30, 10))
     return float(np.exp(best.x))
 

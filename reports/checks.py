@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from ..metrics.intervals import Floats, verdict
 from ..metrics.power import settling
+from ..metrics.quantiles import normal_quantile
 from ..metrics.tails import Shape
 from .compare import Comparison, Settings, find_bands
 from .findings import band_sentence
@@ -25,7 +25,7 @@ from .policy import DENOISING_ERROR, Rule
 from .tables import cell_title
 from .verdicts import Check, Outcome, worst
 
-_TWO_SIDED = float(stats.norm.ppf(0.975))  # of the intervals that runs store
+_TWO_SIDED = normal_quantile(0.975)  # of the intervals that runs store
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,7 +236,7 @@ def _cell(rule: Rule, row: pd.Series[Any], tests: int, comparison: Comparison) -
 
 def _at(confidence: float, value: float, low: float, high: float) -> tuple[float, float]:
     """A stored 95% interval at the policy's confidence, its halves scaled as a normal's."""
-    by = float(stats.norm.isf((1 - confidence) / 2)) / _TWO_SIDED
+    by = -normal_quantile((1 - confidence) / 2) / _TWO_SIDED
     return value - by * (value - low), value + by * (high - value)
 
 
@@ -248,8 +248,8 @@ def _normal(
     """
     settings = comparison.settings
     alpha = 1 - settings.confidence
-    one = float(stats.norm.ppf(1 - alpha)) / _TWO_SIDED
-    all_ = float(stats.norm.isf(_share(settings, tests))) / _TWO_SIDED
+    one = normal_quantile(1 - alpha) / _TWO_SIDED
+    all_ = -normal_quantile(_share(settings, tests)) / _TWO_SIDED
     return Bounds(
         np.array([estimate]),
         np.array([(high - low) / 2 / _TWO_SIDED]),

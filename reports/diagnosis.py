@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
+from ..metrics.quantiles import student_upper
 from .numbers import interval, number, sigma_range
 
 if TYPE_CHECKING:
@@ -304,7 +304,7 @@ def judged(
 ) -> pd.DataFrame:
     """The rows by level, with the corrected interval, the side of the healthy range, and the size; 0 if none is out."""
     rows = rows.sort_values("level").reset_index(drop=True)
-    reach = stats.t.isf(alpha / 2, rows["freedom"]) * rows["error"]
+    reach = student_upper(alpha / 2, rows["freedom"]) * rows["error"]
     rows = rows.assign(low=rows["value"] - reach, high=rows["value"] + reach)
     above = (rows["low"] > rule.high) & bool(rule.above)
     below = (rows["high"] < rule.low) & bool(rule.below)

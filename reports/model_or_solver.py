@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from ..errors import DataError
+from ..metrics.quantiles import student_upper
 from .diagnosis import ALPHA, RULES, judged
 from .numbers import number, percent, sigma_range
 
@@ -161,7 +161,7 @@ def model_errors(curves: pd.DataFrame, errors: pd.Series, spread: float, alpha: 
 def _excess(curves: pd.DataFrame, spread: float, alpha: float) -> pd.DataFrame:
     """Error beyond that of the best denoiser known without the network."""
     rows = _rows(curves, "excess_error", "excess").reset_index(drop=True)
-    reach = stats.t.isf(alpha / 2 / max(len(rows), 1), rows["freedom"].astype(float)) * rows["error"]
+    reach = student_upper(alpha / 2 / max(len(rows), 1), rows["freedom"].astype(float)) * rows["error"]
     surely = rows["value"] - reach > 0
     size = np.sqrt(
         rows["value"].where(surely, 0.0).astype(float) / (spread**2 + np.square(rows["sigma"].astype(float)))

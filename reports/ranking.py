@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from ..errors import IncomparableError
 from ..metrics.intervals import simultaneous
+from ..metrics.quantiles import normal_quantile, normal_tail
 from ..metrics.sequential import holm_shares
 from .compare import DEFAULT, Comparison, Settings
 from .tables import Tables, better, cell_title, each
@@ -67,13 +67,13 @@ def rank_metric(metrics: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame
     if not direction:
         raise IncomparableError("ranking: expected a metric known to be better when lower or higher")
     value = scored["value"].to_numpy(float)
-    error = (scored["high"] - scored["low"]).to_numpy(float) / 2 / stats.norm.ppf(0.975)
+    error = (scored["high"] - scored["low"]).to_numpy(float) / 2 / normal_quantile(0.975)
     loss = value if direction == "lower" else -value
     pairs = list(combinations(range(len(scored)), 2))
     difference = np.array([loss[a] - loss[b] for a, b in pairs])
     spread = np.array([math.hypot(error[a], error[b]) for a, b in pairs])
     with np.errstate(divide="ignore", invalid="ignore"):
-        p = np.nan_to_num(2 * stats.norm.sf(np.abs(difference) / spread), nan=1.0)
+        p = np.nan_to_num(2 * normal_tail(np.abs(difference) / spread), nan=1.0)
     sure = _sure(len(scored), pairs, difference, p <= holm_shares(p, 1 - confidence))
     return _ranked(list(scored["model"]), value, loss, sure)
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
+from ..metrics.quantiles import student_upper
 from .numbers import interval, number
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ def _judged(sampler: str, steps: pd.DataFrame, alpha: float) -> Iterator[Sampler
         if rows.empty or (rule.probe, rule.quantity) in explained:
             continue
         rows = rows.sort_values("index").reset_index(drop=True)
-        reach = stats.t.isf(alpha / looks / 2, rows["samples"] - 1) * rows["error"]
+        reach = student_upper(alpha / looks / 2, rows["samples"] - 1) * rows["error"]
         rows = rows.assign(low=rows["value"] - reach, high=rows["value"] + reach)
         wrong = (rows["low"] > rule.most) | (rows["high"] < -rule.most)
         if rule.where is not None:
