@@ -188,7 +188,8 @@ COLOURS = {"worse": "#d1342c", "better": "#1f9d6b", "same": "#1f9d6b", "unclear"
 
 def _listed(report: Report, first: int, last: int) -> None:
     rows = [
-        f'<div class="finding"><b style="color:{COLOURS[finding.kind]}">{finding.kind}</b><span>{html.escape(finding.text)}</span></div>'
+        f'<div class="finding"><b style="color:{COLOURS[finding.kind]}">{finding.kind}</b>'
+        f"<span>{html.escape(finding.text)}</span></div>"
         for finding in report.findings[first:last]
     ]
     if rows:
