@@ -118,6 +118,7 @@ class Journal:
     def done(self, title: str, seconds: float, evaluations: int) -> None:
         rate = f", {evaluations / seconds:,.0f}/s" if seconds > 0 else ""
         self.say(f"done    {title}: {evaluations:,} network evaluations in {seconds:.1f} s{rate}")
+        self._write()
 
     def failed(self, title: str, error: BaseException) -> None:
         self.say(f"FAILED  {title}: {_told(error)}")
