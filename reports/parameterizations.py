@@ -65,7 +65,7 @@ def broken(tables: Tables) -> list[Broken]:
     found = []
     for form, rows in by(table, "parameterization"):
         for side in SIDES:
-            top = rows.loc[rows[f"gain_{side}"].idxmax()]
+            top = rows.iloc[int(rows[f"gain_{side}"].argmax())]
             if top[f"gain_{side}"] > APART:
                 beyond = _beyond(table, form, side)
                 found.append(_row(form, side, top, beyond))
@@ -88,7 +88,7 @@ def _row(form: str, side: str, top: pd.Series, beyond: pd.DataFrame) -> Broken:
     gain, at = float(top[f"gain_{side}"]), float(top["sigma"])
     if beyond.empty:
         return Broken(form, side, gain, at, "", 1.0, np.nan, "", np.nan, np.nan)
-    worst = beyond.loc[beyond["ratio"].idxmax()]
+    worst = beyond.iloc[int(beyond["ratio"].argmax())]
     return Broken(
         form, side, gain, at, str(worst["model"]), float(worst["ratio"]), float(worst["sigma"]),
         str(worst["model_other"]), float(beyond["sigma"].min()), float(beyond["sigma"].max()),
@@ -115,7 +115,7 @@ def precision(tables: Tables) -> list[str]:
     for quantity, what in (("output_share", "rounding its output alone"), ("network_share", "the network run in it")):
         own = rows[rows["quantity"] == quantity]
         if len(own):
-            top = own.loc[own["value"].astype(float).idxmax()]
+            top = own.iloc[int(own["value"].astype(float).argmax())]
             cost = percent(1.0 + float(top["value"]), signed=False) if top["value"] < 2 else f"{top['value']:.1f} times"
             said.append(
                 f"{what} costs at most {cost} of the denoising error ({top['model']}, σ {number(top['sigma'], 2)})"

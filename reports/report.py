@@ -37,7 +37,7 @@ from .figures.steps import walks
 from .figures.strips import Shown
 from .figures.where import where
 from .findings import Finding, conditions, findings, in_order
-from .flow_or_diffusion import Sides, sides
+from .flow_or_diffusion import sides
 from .model_or_solver import Answer
 from .model_or_solver import model_or_solver as model_or_solver_of
 from .negligible import negligible
@@ -240,8 +240,8 @@ class Report:
     def flow_or_diffusion(self, metric: str = "", theme: style.Theme = "light") -> go.Figure:
         """Straightness, where paths bend and quality in few steps of the first run's models. Raises DataError."""
         found, labels = sides(self.runs[0], metric), self._labels(0)
-        frames_ = (table.replace({"model": labels}) for table in (found.paths, found.bends, found.few))
-        return flow_or_diffusion(Sides(*frames_, found.better, found.setting), self.colours, theme)
+        paths, bends, few = (table.replace({"model": labels}) for table in (found.paths, found.bends, found.few))
+        return flow_or_diffusion(replace(found, paths=paths, bends=bends, few=few), self.colours, theme)
 
     def along(self, setting: Mapping[str, Any], one: Quantity = FIRST, theme: style.Theme = "light") -> go.Figure:
         """One quantity of a trajectory probe over the intervals of a sampler setting, of all models."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -162,15 +163,13 @@ VERDICTS = {
 }  # fmt: skip
 
 
-def _hover(row: object) -> str:
-    row = pd.Series(row._asdict())  # type: ignore[attr-defined]
-    guided = f", guidance {style.text(row['guidance'])}" if row["guidance"] else ""
-    verdict = VERDICTS[row["verdict"]]
+def _hover(row: Any) -> str:
+    guided = f", guidance {style.text(row.guidance)}" if row.guidance else ""
+    verdict = f"<br>{VERDICTS[row.verdict]}" if VERDICTS[row.verdict] else ""
     return (
-        f"<b>{style.text(row['model'])}</b> · {style.text(row['sampler'])} {style.text(row['grid'])}{guided}"
-        f"<br>{row['steps']} steps, {row['evaluations']} network evaluations"
-        f"<br>{number(row['value'])} {interval(row['low'], row['high'])} · n = {row['n']}"
-        + (f"<br>{verdict}" if verdict else "")
+        f"<b>{style.text(row.model)}</b> · {style.text(row.sampler)} {style.text(row.grid)}{guided}"
+        f"<br>{row.steps} steps, {row.evaluations} network evaluations"
+        f"<br>{number(row.value)} {interval(row.low, row.high)} · n = {row.n}{verdict}"
     )
 
 
