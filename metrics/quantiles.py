@@ -21,4 +21,5 @@ def normal_tail(x: Any) -> Any:
 def student_upper(tail: Any, freedom: Any) -> np.ndarray:
     """What Student's t is above with probability `tail`, 0 < tail < 1; the normal's where freedom is infinite."""
     freedom = np.asarray(freedom, float)
-    return np.where(np.isinf(freedom), -ndtri(tail), -stdtrit(np.where(np.isinf(freedom), 1.0, freedom), tail))
+    normal = np.isinf(freedom)
+    return np.asarray(np.where(normal, -ndtri(tail), -stdtrit(np.where(normal, 1.0, freedom), tail)))
