@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from ..history import Change, Point, Series
 from ..numbers import interval, number
+from ..policy import DENOISING_ERROR
 from . import style
 
 MOST_TICKS = 12
@@ -43,7 +44,8 @@ def history(
         tickvals=[places[point.run] for point in shown], ticktext=[_name(point, by_commit) for point in shown],
         showgrid=False, range=[-0.5, len(ordered) - 0.5],
     )  # fmt: skip
-    figure.update_yaxes(title={"text": style.text(series[0].metric.replace("_", " "))})
+    title = "denoising error" if series[0].metric == DENOISING_ERROR else series[0].metric
+    figure.update_yaxes(title={"text": style.text(title)})
     return figure.update_layout(template=style.template(theme), height=400, showlegend=len(series) > 1)
 
 
