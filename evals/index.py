@@ -4,11 +4,11 @@
 
 The run directories are the truth and this is derived from them. **When is a row believed?** A row is made from one
 `run.json` and keeps that file's time of writing and its size. It holds as long as the folder's `run.json` has both, and
-it goes with the folder: a finished run never changes, and one in progress writes `run.json` anew after every cell. A
-file written less than SETTLED before it was read may be written again within the same tick of the clock, so its row is
-made again at the next look. Nothing else is ever asked. The file appears by one rename, so of two processes that write
-it the last one stands, and both hold the same; where it is missing, damaged or of another VERSION it is made anew, and
-where it can't be written the index lives in memory.
+it goes with the folder: a finished run never changes, and one in progress writes `run.json` anew after every cell. Two
+kinds are made again at each look: of a file written less than SETTLED before it was read, as it may be written again
+within the same tick of the clock, and of one that the system would not let be read. Nothing else is ever asked. The
+file appears by one rename, so of two processes that write it the last one stands, and both hold the same; where it is
+missing, damaged or of another VERSION it is made anew, and where it can't be written the index lives in memory.
 """
 
 from __future__ import annotations
@@ -33,11 +33,12 @@ import pyarrow.parquet as pq
 
 from ..errors import StoreError
 from .headlines import WORST_LEVEL, headlines
+from .records import SCHEMA_VERSION
 from .run import PARTIAL, Run
 
 NAME = ".index.parquet"
-VERSION = "1"
-"""Of the columns and of what they mean."""
+VERSION = f"1 of schema {SCHEMA_VERSION}"
+"""Of the columns and of what they mean, and of the newest run that could be read."""
 SETTLED = 2_000_000_000
 """Nanoseconds: longer than the tick of any file system's clock."""
 
@@ -160,7 +161,8 @@ def _row(folder: Path, stamp: Stamp) -> dict[str, Any]:
     try:
         record = run.record
     except StoreError as error:
-        return row | {"problem": str(error)}
+        refused = isinstance(error.__cause__, OSError)  # which may pass without the file being written
+        return row | {"problem": str(error), "written": -1 if refused else row["written"]}
     scores = headlines(run)
     worst = max((one for one in scores if one["measure"] == WORST_LEVEL), key=lambda one: one["value"], default=None)
     data = record.suite.get("data")
@@ -180,8 +182,9 @@ def _read(path: Path) -> Index:
         table = pq.ParquetFile(path).read()
     except (OSError, ValueError):  # not there, or damaged
         return _EMPTY
-    version = (table.schema.metadata or {}).get(b"version")
-    return Index(table) if version == VERSION.encode() and table.schema.equals(SCHEMA) else _EMPTY
+    version, index = (table.schema.metadata or {}).get(b"version"), Index(table)
+    sound = version == VERSION.encode() and table.schema.equals(SCHEMA) and len(index.stamps) == len(table)
+    return index if sound else _EMPTY
 
 
 def _write(table: pa.Table, path: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -168,6 +169,28 @@ def test_a_store_that_cannot_be_written_works_in_memory(tmp_path: Path, read: li
     assert index.refresh(tmp_path) is index.refresh(tmp_path)
     assert read == ["a"]
     assert sorted(path.name for path in tmp_path.iterdir()) == [index.NAME, "a"], "nothing is left lying"
+
+
+def test_what_the_system_refused_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A right to read comes back without the file being written."""
+    put(tmp_path / "a")
+
+    def refused(path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "read_bytes", refused)
+        assert len(index.refresh(tmp_path).problems) == 1
+    assert index.refresh(tmp_path).runs["id"].tolist() == ["a"]
+
+
+def test_an_index_that_names_a_folder_twice_is_made_anew(tmp_path: Path, read: list[str]) -> None:
+    put(tmp_path / "a")
+    table = index.refresh(tmp_path).table
+    pq.write_table(pa.concat_tables([table, table]), tmp_path / index.NAME)
+    index._known.clear()
+    assert index.refresh(tmp_path).runs["id"].tolist() == ["a"]
+    assert read == ["a", "a"]
 
 
 def test_many_at_once_do_no_harm(tmp_path: Path) -> None:
