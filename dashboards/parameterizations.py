@@ -11,7 +11,6 @@ from ..reports.parameterizations import told
 from ..reports.quantities import Curve, offered, quantities
 from .downloads import offer
 from .view import View, plain, show
-from .wide import show_wide
 
 BUDGET = [Curve("precision", "output_share"), Curve("precision", "network_share")]
 NETWORK = [Curve("raw_output", "raw"), Curve("raw_output", "gain_x0"), Curve("raw_output", "gain_eps")]
@@ -21,7 +20,7 @@ def page(view: View) -> None:
     for place, sentence in enumerate(told(view.report.tables)):
         st.markdown(f"**{plain(sentence)}**" if place == 0 else plain(sentence))
     figure = view.report.parameterizations(view.theme)
-    show_wide(figure, "parameterizations-figure")
+    show(figure, "parameterizations-figure")
     rows = partial(tables.parameterizations, view.report.tables)
     st.caption(
         "Root-mean-square error of the network's output as it is, and of the image and the noise it stands for. At "

@@ -20,7 +20,6 @@ from ..reports.tables import samplers as samplers_table
 from ..reports.trajectories import of_quantity, of_setting, offered_steps, settings
 from .downloads import offer
 from .view import View, go_to, plain, show
-from .wide import show_wide
 
 ALL = "all models"
 FIGURE = "samplers-figure"
@@ -55,7 +54,7 @@ def _quality(view: View) -> None:
     rows = table[table["model"] == model] if model else table
     _answer(rows, metric)
     figure = view.report.samplers(metric, view.theme, model)
-    show_wide(figure, FIGURE, on_select=_clicked, selection_mode="points")
+    show(figure, FIGURE, on_select=_clicked, selection_mode="points")
     offer(view, "samplers", figure, lambda: rows, f"samplers({metric!r}, model={model!r})")
     _behind(view, rows)
     if not model:
@@ -134,7 +133,7 @@ def _model_or_solver(view: View) -> None:
     shown = list(dict.fromkeys((own[0].steps, own[-1].steps)))
     beside = [of, base] if of != base and base in models else [of]
     figure = view.report.model_or_solver(beside, shown, view.theme)
-    show_wide(figure, "model-or-solver-figure")
+    show(figure, "model-or-solver-figure")
     st.caption(
         "Both errors in one unit: how far they move samples, in the data's spread. The model's is what probes prove to "
         "be avoidable, so at least that. Areas add up to the totals over each panel."
@@ -212,7 +211,7 @@ def _film(view: View) -> None:
     samples = [str(one) for one in sorted(rows["sample"].unique())]
     sample = int(right.selectbox("Sample", samples, key="film_sample", bind="query-params"))
     figure = view.report.film(setting, sample, view.theme)
-    show_wide(figure, "film-figure")
+    show(figure, "film-figure")
     st.caption(
         "From noise to the sample, all models from the same noise: the state, scaled to be seen, and under it what the "
         "network takes it for."
@@ -233,5 +232,5 @@ def _flow_or_diffusion(view: View) -> None:
         return
     st.markdown(plain(found.text))
     figure = view.report.flow_or_diffusion(metric, view.theme)
-    show_wide(figure, "flow-figure")
+    show(figure, "flow-figure")
     offer(view, "flow-or-diffusion", figure, lambda: found.paths, f"flow_or_diffusion({metric!r})")
