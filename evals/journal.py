@@ -26,7 +26,7 @@ LOG, PROGRESS = "log.txt", "progress.json"
 LOG_BYTES = 1 << 18
 """A log beyond so many bytes loses its older half."""
 ENTRY = 8000
-"""Characters of one entry, the last ones kept: a traceback's end says most."""
+"""Characters of an error's message, its first, and of its traceback, its last: they say most."""
 _SECOND = 1.0
 """How often progress is written, at most."""
 
@@ -91,7 +91,7 @@ class Journal:
     def say(self, text: str) -> None:
         """One entry of the log, after the time in UTC; further lines are set in."""
         when = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        first, *more = without_places(text)[-ENTRY:].splitlines() or [""]
+        first, *more = without_places(text).splitlines() or [""]
         lines = [f"{when}  {first}", *(f"    {line}" for line in more)]
         with suppress(OSError):
             path = self.folder / LOG
@@ -189,4 +189,5 @@ def without_places(text: str) -> str:
 
 def _told(error: BaseException) -> str:
     """Its message, then how it came to it."""
-    return f"{error}\n{''.join(traceback.format_exception(error)).rstrip()}"
+    trace = "".join(traceback.format_exception(error)).rstrip()
+    return f"{str(error)[:ENTRY]}\n{trace[-ENTRY:]}"

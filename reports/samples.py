@@ -108,13 +108,14 @@ def sampled(runs: Sequence[Run], tables: Tables, setting: Mapping[str, Any]) -> 
 
 
 def difference(first: np.ndarray | None, second: np.ndarray | None) -> float:
-    """Root mean square over values, 1 being from black to white; NaN where an image is missing."""
-    if first is None or second is None:
+    """Root mean square over values, 1 being from black to white; NaN where an image is missing, or of another size."""
+    if first is None or second is None or first.shape != second.shape:
         return float("nan")
     return float(np.sqrt(np.mean((first.astype(float) - second.astype(float)) ** 2)) / 255)
 
 
 def most_different(first: Mapping[int, np.ndarray], second: Mapping[int, np.ndarray]) -> dict[int, float]:
-    """Samples of which both have an image, those that differ most first, with their differences."""
+    """Samples of which both have an image of one size, those that differ most first, with their differences."""
     both = {sample: difference(first[sample], second[sample]) for sample in sorted(first.keys() & second.keys())}
-    return dict(sorted(both.items(), key=lambda pair: -pair[1]))
+    known = [(sample, apart) for sample, apart in both.items() if not np.isnan(apart)]
+    return dict(sorted(known, key=lambda pair: -pair[1]))

@@ -67,7 +67,7 @@ def closeup(sampled: Sampled, sample: int, colours: dict[str, str], baseline: st
     rows, names = [], []
     for model in models:
         own = {"sample": sampled.kept[model][sample]}
-        if base is not None and model != baseline:
+        if base is not None and model != baseline and base.shape == own["sample"].shape:
             own["apart"] = difference(base, own["sample"])
         if sample in sampled.beside.get(model, {}):
             own["training"] = sampled.beside[model][sample]

@@ -163,6 +163,18 @@ def test_a_log_is_bounded_and_keeps_its_end(tmp_path: Path, monkeypatch: pytest.
     assert all(line[10] == "T" for line in lines), "no half a line"
 
 
+def test_a_long_error_keeps_its_cell_its_message_and_its_end(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, 10)
+    try:
+        raise ModelError("the message" + " and more" * 5000 + " the end")
+    except ModelError as error:
+        journal.failed("a cell", error)
+    said = (tmp_path / "log.txt").read_text()
+    assert "FAILED  a cell: the message" in said
+    assert said.endswith("the end\n")
+    assert len(said) < 3 * module.ENTRY
+
+
 def test_a_journal_that_can_not_be_written_fails_no_run(tmp_path: Path) -> None:
     with Journal(tmp_path / "nowhere", 10) as journal:
         journal.begin("a cell")

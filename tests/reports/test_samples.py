@@ -64,6 +64,8 @@ def test_a_difference_is_the_root_mean_square() -> None:
     first, second = np.zeros((2, 2, 1), np.uint8), np.array([[0, 255], [0, 255]], np.uint8)[..., None]
     assert difference(first, second) == pytest.approx(math.sqrt(0.5))
     assert math.isnan(difference(first, None))
+    assert math.isnan(difference(first, np.zeros((4, 4, 1), np.uint8)))
+    assert most_different({0: first}, {0: np.zeros((4, 4, 1), np.uint8)}) == {}
     assert list(most_different({0: first, 1: first, 2: first}, {0: first, 1: second})) == [1, 0]
 
 
