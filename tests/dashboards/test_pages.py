@@ -106,7 +106,8 @@ def test_compare_joins_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     table = app.dataframe[0].value
     assert set(table["model"]) == {"base @ second", "digits-regressed"}
     assert table["against"].unique().tolist() == ["base @ first"]
-    assert any("find(name) for name in ['first', 'second']" in code.value for code in app.code)
+    lines = next(code.value for code in app.code if "figures.report([" in code.value)
+    assert lines.index("/first'") < lines.index("/second'"), "the baseline's run is named first"
     assert any("run=first" in code.value and "with=second" in code.value for code in app.code), "its link keeps both"
     again = open_page(monkeypatch, tmp_path, "compare", run="first", **{"with": "second"})
     assert again.multiselect(key="with").value == ["second"]
