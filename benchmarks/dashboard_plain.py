@@ -43,16 +43,17 @@ def curves(table: pd.DataFrame, baseline: str, probe: str) -> go.Figure:
     return figure.update_xaxes(type="log").update_layout(height=700)
 
 
-def dots(table: pd.DataFrame) -> go.Figure:
+def dots(table: pd.DataFrame, baseline: str) -> go.Figure:
     figure = make_subplots(rows=1, cols=3)
+    base = table.loc[table["model"] == baseline, "error"].iloc[0]
     for column in (1, 2, 3):
         for model, own in table.groupby("model", sort=False):
-            figure.add_scatter(x=own["error"].head(1), y=[str(model)], mode="markers+text", row=1, col=column)
+            figure.add_scatter(x=own["error"].head(1) / base, y=[str(model)], mode="markers+text", row=1, col=column)
     return figure
 
 
 def overview() -> None:
-    st.plotly_chart(dots(table), key="overview")
+    st.plotly_chart(dots(table, baseline), key="overview")
     words = st.text_input("Filter")
     shown = [name for name in names if words in name]
     st.dataframe(pd.DataFrame({"run": shown}).assign(status="complete", created="", models=4).head(500))
