@@ -17,7 +17,7 @@ from ..reports.model_or_solver import table as answers_table
 from ..reports.sampler_findings import judge_steps
 from ..reports.tables import cell_title, metric_names
 from ..reports.tables import samplers as samplers_table
-from ..reports.trajectories import of_quantity, of_setting, offered_steps, settings
+from ..reports.trajectories import SETTING, of_quantity, of_setting, offered_steps, settings
 from .downloads import offer
 from .view import View, go_to, plain, show
 
@@ -68,7 +68,7 @@ def _quality(view: View) -> None:
 def _answer(rows: pd.DataFrame, metric: str) -> None:
     answer = cheapest(rows, metric)
     if answer is None:
-        st.caption(plain(f"Whether more {metric} is better isn't known here, so no setting is called the best."))
+        st.caption(plain(f"No setting is called the best: {metric} has no known direction, or no value above 0."))
         return
     doubt = f" {plain(answer.doubt)}" if answer.doubt else ""
     st.markdown(f"**{plain(answer.headline)}**{doubt}")
@@ -108,7 +108,8 @@ def _clicked() -> None:
 def _behind(view: View, rows: pd.DataFrame) -> None:
     """Samples of the clicked setting, in all models; a link to all of them."""
     setting: dict[str, Any] | None = st.session_state.get("shot")
-    if setting is None:
+    known = [{name: row[name] for name in SETTING} for _, row in rows.iterrows()]
+    if setting is None or setting not in known:
         st.caption("Click a point to see its samples.")
         return
     title = cell_title(pd.Series(setting))
