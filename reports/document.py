@@ -64,7 +64,10 @@ class BandDocument(_Open):
 
 
 class LevelDocument(_Open):
-    """One noise level: the candidate's denoising error over the baseline's; low and high for it, band_ for all."""
+    """One noise level: the candidate's denoising error over the baseline's; low and high for it, band_ for all.
+
+    Where the verdict is fail, or change worse or better, the interval from band_low to band_high does not hold 1.
+    """
 
     level: int
     sigma: float
