@@ -71,8 +71,9 @@ class Search:
 
     def prices(self, *subjects: Subject) -> Floats:
         """Network evaluations of one image at each of `levels`, by all subjects together, at most."""
-        each: Floats = self.draws * np.stack([price(subject) for subject in subjects]).sum(axis=0)
-        return each[self.levels]
+        each = self.draws * np.stack([price(subject) for subject in subjects])[:, self.levels]
+        total: Floats = each.sum(axis=0)
+        return total
 
 
 def look_by_look(
