@@ -129,7 +129,7 @@ def _evidence(view: View, gate: KeptGate) -> None:
 
 def _ways(view: View, gate: KeptGate) -> None:
     """To the pages of the runs that were judged, where they are still here."""
-    here = {run.id for run in view.runs}
+    here = view.index.folders
     base, candidate = gate.baseline, gate.candidate
     if candidate.run not in here:
         gone = f"The run {candidate.run} is not in this folder." if candidate.run else "This gate kept no run."
