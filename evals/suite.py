@@ -183,7 +183,7 @@ class Sampling(_Strict):
     probes: Annotated[list[TrajectoryProbeName], AfterValidator(_distinct)] = []
     """Trajectory probes, such as "straightness", of every cell's sampler."""
     probe_at: Annotated[list[ProbeAt], AfterValidator(_distinct)] = []
-    """The settings whose steps are looked at, by `probes` and `film`, {sampler = "heun", steps = 10}; all by default."""
+    """Settings whose steps are looked at, by `probes` and `film`: {sampler = "heun", steps = 10}; by default all."""
     probe_samples: Annotated[int, Field(ge=2)] = 64
     """Samples whose steps the trajectory probes look at, the first ids."""
     film: Annotated[int, Field(ge=0, le=64)] = 0

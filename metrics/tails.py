@@ -64,7 +64,7 @@ class Shape:
         bound nearer is not believed.
         """
         n = np.asarray(count, np.float64)
-        freedom = np.clip(2.0 * n / (self.kurtosis - 1.0), 1.0, np.maximum(n - 1.0, 1.0))
+        freedom = np.clip(2.0 * n / (HEAVY - 1.0), 1.0, np.maximum(n - 1.0, 1.0))
         student = student_upper(tail, freedom)
         a = np.minimum(self.skewness / np.sqrt(n), -1e-9)  # 0 is the limit, in which the cubic is the identity
         return np.asarray(np.maximum(3.0 / a * (np.cbrt(1.0 + a * (student - a / 6.0)) - 1.0), student))
