@@ -89,7 +89,7 @@ class Run:
         return self._beside_samples((model, sampler, steps, grid, guidance), "tile")
 
     def neighbours(self, model: str, sampler: str, steps: int, grid: str, guidance: str = "") -> dict[int, np.ndarray]:
-        """The training images nearest to those: sample id -> `(H, W, C)` uint8; none where no training set was named."""
+        """Their nearest training images: sample id -> `(H, W, C)` uint8; none where no training set was named."""
         return self._beside_samples((model, sampler, steps, grid, guidance), "nearest_tile")
 
     def _beside_samples(self, setting: tuple[object, ...], column: str) -> dict[int, np.ndarray]:
