@@ -7,7 +7,10 @@ from pathlib import Path
 
 
 def command(runs: Path, port: int = 8501, address: str = "127.0.0.1") -> list[str]:
-    """The arguments of a process that serves the dashboard of a folder of runs, by default to this machine only."""
+    """The arguments of a process that serves the dashboard of a folder of runs, by default to this machine only.
+
+    -P: where it is started lies no code. Without it a file `click.py` in that folder would be imported, and run.
+    """
     options = {
         "server.headless": "true",
         "server.address": address,
@@ -17,4 +20,4 @@ def command(runs: Path, port: int = 8501, address: str = "127.0.0.1") -> list[st
         "client.toolbarMode": "viewer",
     }
     flags = [f"--{name}={value}" for name, value in options.items()]
-    return [sys.executable, "-m", "streamlit", "run", str(Path(__file__).with_name("app.py")), *flags, "--", str(runs)]
+    return [sys.executable, "-P", "-m", "streamlit", "run", str(Path(__file__).with_name("app.py")), *flags, "--", str(runs)]

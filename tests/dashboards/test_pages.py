@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 from urllib.parse import parse_qsl
 
@@ -222,3 +223,11 @@ def test_the_command_serves_this_machine_only(tmp_path: Path) -> None:
     assert "--server.fileWatcherType=none" in arguments
     assert arguments[-2:] == ["--", str(tmp_path)]
     assert APP.read_text() == "from sigmascope.dashboards.main import main\n\nmain()\n"
+
+
+def test_files_where_it_is_started_are_no_code(tmp_path: Path) -> None:
+    (tmp_path / "click.py").write_text("raise SystemExit('imported from the working folder')")
+    arguments = launch.command(tmp_path)
+    served = [*arguments[: arguments.index("run")], "version"]
+    done = subprocess.run(served, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "Streamlit" in done.stdout, done.stderr
