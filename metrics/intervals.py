@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import ConfigError, DataError
 from .quantiles import normal_quantile, normal_tail
-from .tails import Shape
+from .tails import above, below, skewness
 
 Floats = NDArray[np.float64]
 Verdict = Literal["pass", "fail", "inconclusive"]
@@ -157,9 +157,9 @@ def paired_log_ratio(
     """Ratio of the means of two tables (n, k) of non-negative errors: the same images under the same noise, row by row.
 
     The log ratio of means has influence psi_i = c_i/mean(c) - b_i/mean(b), hence SE = sd(psi)/sqrt(n). One column's
-    bounds are by Student's t, with fewer degrees of freedom where few images carry the spread, and Hall's correction of
-    skewness (`tails.Shape`). Over all columns, the quantile of the largest Gaussian multiplier sum of psi/sd
-    (Chernozhukov, Chetverikov & Kato 2013) says which tail each column is held to, and its own shape how far that
+    bounds are by Student's t, with the degrees of freedom of heavy tails, and Hall's correction of
+    skewness (tails.py). Over all columns, the quantile of the largest Gaussian multiplier sum of psi/sd
+    (Chernozhukov, Chetverikov & Kato 2013) says which tail each column is held to, and its own skewness how far that
     reaches; one column gives its own bounds again.
     Equal columns give a ratio of exactly 1 and an interval of width 0, also when they are all zero.
 
@@ -183,19 +183,19 @@ def paired_log_ratio(
     psi[:, np.isnan(ratio)] = np.nan
     error = psi.std(axis=0, ddof=1, where=asked) / np.sqrt(n)
 
-    shape = Shape.of(np.where(asked, psi, np.nan))
+    skew = skewness(np.where(asked, psi, np.nan))
     largest, largest_size = _maxima(psi, asked, resamples, seed)
     two_tail = _tail(np.quantile(largest_size, 1 - tail), tail / 2)
     one_tail = min(two_tail, _tail(np.quantile(largest, 1 - tail / families), tail / families))
     log = np.log(ratio)
     return PairedRatio(
         ratio=ratio,
-        low=np.exp(log - shape.below(tail / 2, n) * error),
-        high=np.exp(log + shape.above(tail / 2, n) * error),
-        band_low=np.exp(log - shape.below(two_tail, n) * error),
-        band_high=np.exp(log + shape.above(two_tail, n) * error),
-        lower=log - shape.below(one_tail, n) * error,
-        upper=log + shape.above(tail, n) * error,
+        low=np.exp(log - below(tail / 2, n, skew) * error),
+        high=np.exp(log + above(tail / 2, n, skew) * error),
+        band_low=np.exp(log - below(two_tail, n, skew) * error),
+        band_high=np.exp(log + above(two_tail, n, skew) * error),
+        lower=log - below(one_tail, n, skew) * error,
+        upper=log + above(tail, n, skew) * error,
         influence=np.where(asked, psi, np.nan),
         error=error,
     )
@@ -206,8 +206,7 @@ def simultaneous(psi: ArrayLike, confidence: float = 0.95, resamples: int = 2000
     table = _table(psi)
     largest = _maxima(table, np.ones(table.shape, bool), resamples, seed)[1]
     tail = _tail(np.quantile(largest, _checked(confidence)), (1 - confidence) / 2)
-    shape = Shape.of(table)
-    return np.maximum(shape.below(tail, len(table)), shape.above(tail, len(table)))
+    return below(tail, len(table), -np.abs(skewness(table)))
 
 
 def verdict(lower: float, upper: float, margin: float) -> Verdict:

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from ..errors import DataError
-from .tails import HEAVY, Floats, Shape
+from .tails import Floats, above, below, kurtosis, skewness
 
 _SEED = 0
 
@@ -38,7 +38,7 @@ class Design:
 
     psi (n0, k): the pilot's influence values of k differences, NaN where an image was not asked. The FAIL side has the
     critical value of the largest of the k (max-T), the PASS side each column's own, both reaching as far as the pilot's
-    skewness and kurtosis have it, as in `paired_log_ratio`.
+    skewness has it, as in `paired_log_ratio`.
     """
 
     def __init__(self, psi: ArrayLike, confidence: float = 0.95, families: float = 1, draws: int = 4000) -> None:
@@ -50,12 +50,13 @@ class Design:
             raise DataError(f"a plan needs at least 2 images at each level, got influence values of {table.shape}")
         self.spread: Floats = table.std(axis=0, ddof=1, where=asked)
         """Standard deviation of one image's psi, (k,)."""
-        self._shape = Shape.of(np.where(asked, table, np.nan), 1.0)
+        seen = np.where(asked, table, np.nan)
+        self._skew, self._scatter = skewness(seen), np.sqrt(np.maximum(kurtosis(seen) - 1.0, 1e-12))
         centred = np.where(asked, table - table.mean(axis=0, where=asked), 0.0)
         scale = np.where(self.spread > 0, self.spread, 1.0) * np.sqrt(count - 1)
         rng = np.random.default_rng(_SEED)
         self._normal: Floats = rng.standard_normal((draws, len(table))) @ (centred / scale)
-        share = np.clip(self._shape.skewness / np.sqrt(np.maximum(self._shape.kurtosis - 1.0, 1e-12)), -1.0, 1.0)
+        share = np.clip(self._skew / self._scatter, -1.0, 1.0)
         self._wobble = share * self._normal + np.sqrt(1.0 - share**2) * rng.standard_normal(self._normal.shape)
         self._alpha = 1.0 - confidence
         alpha = self._alpha / families
@@ -69,7 +70,7 @@ class Design:
         error = self.spread / math.sqrt(images)
         one, all_ = self._above(self._alpha, images), self._below(self._tail, images)
         estimate = np.asarray(change, np.float64) + error * self._normal
-        seen = error * np.maximum(1.0 + np.sqrt((self._shape.kurtosis - 1.0) / (4.0 * images)) * self._wobble, 0.0)
+        seen = error * np.maximum(1.0 + self._scatter / math.sqrt(4.0 * images) * self._wobble, 0.0)
         within = estimate + one * seen < np.asarray(margin, np.float64)
         fails = ((estimate - all_ * seen > 0) & ~within).any(axis=1)
         return Chances(float(within.all(axis=1).mean()), float(fails.mean()))
@@ -88,17 +89,11 @@ class Design:
 
         return settled(margin, self._alpha, self._above), settled(change, self._tail, self._below)
 
-    def _below(self, tail: float, images: ArrayLike, sign: float = 1.0) -> Floats:
-        """What `Shape.below` is on average over samples of so many images: their skewness scatters by sqrt(6 / n), and
-        bounds heed it on one side only, E min(0, x) of a normal x.
-        """
-        scatter = np.sqrt(6.0 / np.asarray(images, np.float64))
-        at = sign * self._shape.skewness / scatter
-        harmful = scatter * (at * stats.norm.cdf(-at) - stats.norm.pdf(at))
-        return Shape(harmful, np.maximum(self._shape.kurtosis, HEAVY)).below(tail, images)
+    def _below(self, tail: float, images: ArrayLike) -> Floats:
+        return below(tail, images, _harmful(self._skew, images))
 
     def _above(self, tail: float, images: ArrayLike) -> Floats:
-        return self._below(tail, images, -1.0)
+        return above(tail, images, -_harmful(-self._skew, images))
 
     def images(self, change: ArrayLike, margin: ArrayLike, power: float = 0.9, most: float = 1e9) -> float:
         """Least number at which the wanted verdict has this probability: fail where a change is at the margin or
@@ -120,6 +115,15 @@ class Design:
             middle = (low + high) / 2.0
             low, high = (low, middle) if enough(middle) else (middle, high)
         return math.ceil(high)
+
+
+def _harmful(skew: Floats, images: ArrayLike) -> Floats:
+    """What lower bounds heed of a skewness on average over samples of so many images, in which it scatters by
+    sqrt(6 / n): its negative side alone, E min(0, x) of a normal x.
+    """
+    scatter = np.sqrt(6.0 / np.asarray(images, np.float64))
+    at = skew / scatter
+    return np.asarray(scatter * (at * stats.norm.cdf(-at) - stats.norm.pdf(at)))
 
 
 def needed(spread: float, distance: float, critical: float, power: float = 0.9) -> float:

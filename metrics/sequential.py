@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import ConfigError
 from .intervals import Floats, PairedRatio, paired_log_ratio
+from .tails import skewed, skewness
 
 FIRST = 64
 """Images of the first look, at least: the bounds are asymptotic."""
@@ -46,25 +47,29 @@ def anytime_log_ratio(baseline: ArrayLike, candidate: ArrayLike, confidence: flo
     its interval; a first failure ends the search, and Holm's steps begin at Bonferroni's.
 
     The log ratio of means is asymptotically linear, so the sequence of its estimates has the bounds of a mean's, with
-    the spread of its influence values. eta2 must be fixed before the data are seen.
+    the spread of its influence values and, as to first order only images that are many make it so, Hall's correction of
+    their skewness. eta2 must be fixed before the data are seen.
     Raises DataError as `paired_log_ratio` does.
     """
     fixed = paired_log_ratio(baseline, candidate, confidence, resamples=1)
     count = (~np.isnan(fixed.influence)).sum(axis=0)
     alpha, columns = 1.0 - confidence, len(fixed.ratio)
-    log, root = np.log(fixed.ratio), fixed.error * np.sqrt(count)
+    log, skew = np.log(fixed.ratio), skewness(fixed.influence)
 
-    def half(level: float | Floats) -> Floats:
-        return np.asarray(half_width(count, level, eta2) * root)
+    def lower(level: float) -> Floats:
+        return log - skewed(half_width(count, level, eta2) * np.sqrt(count), count, skew) * fixed.error
+
+    def upper(level: float) -> Floats:
+        return log + skewed(half_width(count, level, eta2) * np.sqrt(count), count, -skew) * fixed.error
 
     return replace(
         fixed,
-        low=np.exp(log - half(alpha / 2)),
-        high=np.exp(log + half(alpha / 2)),
-        band_low=np.exp(log - half(alpha / 2 / columns)),
-        band_high=np.exp(log + half(alpha / 2 / columns)),
-        lower=log - half(alpha / 2 / columns),
-        upper=log + half(alpha),
+        low=np.exp(lower(alpha / 2)),
+        high=np.exp(upper(alpha / 2)),
+        band_low=np.exp(lower(alpha / 2 / columns)),
+        band_high=np.exp(upper(alpha / 2 / columns)),
+        lower=lower(alpha / 2 / columns),
+        upper=upper(alpha),
     )
 
 

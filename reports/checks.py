@@ -17,7 +17,7 @@ import pandas as pd
 from ..metrics.intervals import Floats, verdict
 from ..metrics.power import settling
 from ..metrics.quantiles import normal_quantile
-from ..metrics.tails import Shape
+from ..metrics.tails import above, below
 from .compare import Comparison, Settings, find_bands
 from .findings import band_sentence
 from .numbers import interval, number, percent, sigma_range, signed
@@ -90,8 +90,8 @@ def _bounds(rule: Rule, levels: pd.DataFrame, tests: int, comparison: Comparison
         return Bounds(estimate, column["error"], column["lower"], column["upper"], margin, column["images"])
     settings = comparison.settings
     alpha, of = 1 - settings.confidence, "candidate" if rule.max is not None else "difference"
-    error, shape = column[f"{of}_error"], Shape(column[f"{of}_skewness"], column[f"{of}_kurtosis"])
-    one, all_ = shape.above(alpha, column["images"]), shape.below(_share(settings, tests), column["images"])
+    error, of_what = column[f"{of}_error"], (column["images"], column[f"{of}_skewness"])
+    one, all_ = above(alpha, *of_what), below(_share(settings, tests), *of_what)
     if rule.max is not None:
         estimate, margin = column["candidate"] - rule.max, 0.0
     else:
@@ -139,8 +139,8 @@ def _absolute(
     row = levels.iloc[int(place)]
     shift = row["candidate"] if rule.max is not None else row["candidate"] - row["baseline"]
     of = "candidate" if rule.max is not None else "difference"
-    shape, tail = Shape(row[f"{of}_skewness"], row[f"{of}_kurtosis"]), (1 - confidence) / 2
-    low, high = (row[f"{of}_error"] * float(side(tail, row["images"])) for side in (shape.below, shape.above))
+    of_what = (1 - confidence) / 2, row["images"], row[f"{of}_skewness"]
+    low, high = (row[f"{of}_error"] * float(side(*of_what)) for side in (below, above))
     number_ = number(row["candidate"]) if rule.max is not None else signed(shift)
     limit = f"a ceiling of {number(rule.max)}" if rule.max is not None else f"a margin of {number(bounds.margin)}"
     many = "all" if outcome is Outcome.PASS else str(int(these.sum()))

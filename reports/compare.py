@@ -16,7 +16,7 @@ import pandas as pd
 
 from ..errors import IncomparableError
 from ..metrics.intervals import PairedRatio, paired_log_ratio, verdict
-from ..metrics.tails import Shape
+from ..metrics.tails import skewness
 from .tables import Tables, better, each
 from .unpaired import standard_errors, unpaired_levels
 
@@ -86,8 +86,8 @@ class Incomparable:
 NO_LEVELS = pd.DataFrame(
     columns=[
         "level", "sigma", "ratio", "low", "high", "band_low", "band_high", "images", "lower", "upper", "error",
-        "baseline", "candidate", "candidate_error", "candidate_skewness", "candidate_kurtosis", "difference_error",
-        "difference_skewness", "difference_kurtosis", "verdict", "change",
+        "baseline", "candidate", "candidate_error", "candidate_skewness", "difference_error", "difference_skewness",
+        "verdict", "change",
     ]
 )  # fmt: skip
 
@@ -159,7 +159,7 @@ def compare_levels(
     evaluations: the `evaluations` table. Returns a row per level: level, sigma, ratio, low, high (this level alone),
     band_low, band_high (all levels at once, max-T), images (compared); lower, upper: the verdict's one-sided bounds of
     the log ratio (all levels at once, this level alone) and error, its standard error; baseline and candidate, mean
-    errors, with the standard errors of the candidate's and of their difference and the shapes of both (`tails.Shape`);
+    errors, with the standard errors of the candidate's and of their difference and the skewness of both;
     verdict against the margin ("fail": worse for sure, the interval over all levels being above 1, and not shown to be
     within the margin; "pass": shown to be within it; else "inconclusive"); change ("worse" where the verdict is "fail",
     "better" where the interval over all levels is below 1 and the ratio not shown to be within the margin, else
@@ -187,7 +187,6 @@ def level_table(
     )
     margin = math.log1p(settings.margin)
     images = (~np.isnan(ours)).sum(axis=0)
-    own, apart = Shape.of(theirs), Shape.of(theirs - ours)
     table = pd.DataFrame(
         {
             "level": sigmas.index, "sigma": sigmas.to_numpy(), "ratio": paired.ratio, "low": paired.low,
@@ -195,9 +194,9 @@ def level_table(
             "lower": paired.lower, "upper": paired.upper, "error": paired.error,
             "baseline": np.nanmean(ours, axis=0), "candidate": np.nanmean(theirs, axis=0),
             "candidate_error": np.nanstd(theirs, axis=0, ddof=1) / np.sqrt(images),
-            "candidate_skewness": own.skewness, "candidate_kurtosis": own.kurtosis,
+            "candidate_skewness": skewness(theirs),
             "difference_error": np.nanstd(theirs - ours, axis=0, ddof=1) / np.sqrt(images),
-            "difference_skewness": apart.skewness, "difference_kurtosis": apart.kurtosis,
+            "difference_skewness": skewness(theirs - ours),
             "verdict": [verdict(low, high, margin) for low, high in zip(paired.lower, paired.upper, strict=True)],
         }
     )  # fmt: skip

@@ -15,7 +15,7 @@ import pandas as pd
 
 from ..errors import IncomparableError
 from ..metrics.intervals import verdict
-from ..metrics.tails import Shape
+from ..metrics.tails import above, below
 from .verdicts import Verdict
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def unpaired_levels(baseline: pd.DataFrame, candidate: pd.DataFrame, settings: S
 
     baseline, candidate: rows of `standard_errors` of one model each. The log ratio's variance is the sum of both
     (delta method); the errors of the same images under the same noise are positively correlated, so it is too large and
-    the bounds are cautious. Student's t of an assumed kurtosis at the smaller n; over all levels at once by Bonferroni.
+    the bounds are cautious. Student's t of heavy tails at the smaller n; over all levels at once by Bonferroni.
     Columns as of `compare_levels`, and unpaired (true). Raises IncomparableError where the two were not measured at the
     same levels, or at one of them on fewer than two images.
     """
@@ -55,10 +55,9 @@ def unpaired_levels(baseline: pd.DataFrame, candidate: pd.DataFrame, settings: S
     log = np.log(theirs["error"] / ours["error"])
     images = np.minimum(ours["images"], theirs["images"])
     tail, levels = 1 - settings.confidence, len(ours)
-    shape = Shape.assumed(levels)
-    one, two = shape.above(tail, images), shape.above(tail / 2, images)
-    one_band = shape.below(tail / max(2.0, settings.families) / levels, images)
-    two_band = shape.above(tail / 2 / levels, images)
+    one, two = above(tail, images), above(tail / 2, images)
+    one_band = below(tail / max(2.0, settings.families) / levels, images)
+    two_band = above(tail / 2 / levels, images)
     margin = math.log1p(settings.margin)
     table = pd.DataFrame(
         {
@@ -66,10 +65,9 @@ def unpaired_levels(baseline: pd.DataFrame, candidate: pd.DataFrame, settings: S
             "high": np.exp(log + two * error), "band_low": np.exp(log - two_band * error),
             "band_high": np.exp(log + two_band * error), "images": images, "lower": log - one_band * error,
             "upper": log + one * error, "error": error, "baseline": ours["error"], "candidate": theirs["error"],
-            "candidate_error": theirs["standard_error"], "candidate_skewness": shape.skewness,
-            "candidate_kurtosis": shape.kurtosis,
+            "candidate_error": theirs["standard_error"], "candidate_skewness": 0.0,
             "difference_error": np.hypot(ours["standard_error"], theirs["standard_error"]),
-            "difference_skewness": shape.skewness, "difference_kurtosis": shape.kurtosis, "unpaired": True,
+            "difference_skewness": 0.0, "unpaired": True,
         }
     )  # fmt: skip
     table["verdict"] = [verdict(low, high, margin) for low, high in zip(table["lower"], table["upper"], strict=True)]

@@ -10,7 +10,7 @@ from scipy import stats
 from sigmascope.errors import ConfigError, DataError
 from sigmascope.metrics import intervals
 from sigmascope.metrics.intervals import Influence, bootstrap_mean, cluster_means, paired_log_ratio, verdict
-from sigmascope.metrics.tails import Shape
+from sigmascope.metrics.tails import above, below, skewness
 
 
 def tolerance(p: float, repetitions: int) -> float:
@@ -95,21 +95,21 @@ def test_one_column_by_hand() -> None:
     log = math.log(c.mean() / b.mean())
     error = np.std(c / c.mean() - b / b.mean(), ddof=1) / 5
     assert found.ratio[0] == pytest.approx(math.exp(log), rel=1e-14)
-    shape = Shape.of(c / c.mean() - b / b.mean())
-    low, high, upper = shape.below(0.025, 25), shape.above(0.025, 25), shape.above(0.05, 25)
+    skew = skewness(c / c.mean() - b / b.mean())
+    low, high, upper = below(0.025, 25, skew), above(0.025, 25, skew), above(0.05, 25, skew)
     assert found.high[0] == pytest.approx(math.exp(log + high[0] * error), rel=1e-12)
     assert found.low[0] == pytest.approx(math.exp(log - low[0] * error), rel=1e-12)
     assert found.upper[0] == pytest.approx(log + upper[0] * error, rel=1e-12)
     # One column needs no correction: its band is its interval, but for the quantile of 2,000 resamples, whose tail is
     # off by 4 sd of sqrt(p q / n) at most.
-    widest = shape.below((0.05 - 4 * math.sqrt(0.05 * 0.95 / 2000)) / 2, 25)[0]
+    widest = below((0.05 - 4 * math.sqrt(0.05 * 0.95 / 2000)) / 2, 25, skew)[0]
     assert low[0] * (1 - 1e-12) <= (log - math.log(found.band_low[0])) / error <= widest
     assert found.lower[0] == pytest.approx(math.log(found.band_low[0]), rel=1e-12)
 
 
 def test_what_decides_is_the_interval_that_is_shown() -> None:
-    """A lower bound above 0 is a band above 1, however many tables share alpha; a column that few images carry reaches
-    further than its neighbours."""
+    """A lower bound above 0 is a band above 1, however many tables share alpha; where a few images are far worse, the
+    upper end reaches further than elsewhere."""
     b, c = errors(40, 6, 8)
     c[:3, 2] *= 6
     for families in (1, 1.5, 2, 3):

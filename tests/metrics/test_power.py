@@ -10,7 +10,7 @@ from scipy import stats
 from sigmascope.errors import DataError
 from sigmascope.metrics.intervals import paired_log_ratio, verdict
 from sigmascope.metrics.power import Design, needed, settling
-from sigmascope.metrics.tails import Shape
+from sigmascope.metrics.tails import above, below, skewness
 
 
 def test_needed_is_the_textbooks() -> None:
@@ -37,10 +37,10 @@ def test_one_column_needs_the_closed_form() -> None:
 def test_alone_is_the_fixed_point_of_bounds_at_that_number_of_images() -> None:
     psi = np.random.default_rng(3).lognormal(0.0, 1.0, (300, 1)) * [1.0, -1.0, 2.0]
     to_pass, to_fail = Design(psi).alone(0.5, 0.4, 0.8)
-    shape, spread = Shape.of(psi), psi.std(axis=0, ddof=1)
+    skew, spread = skewness(psi), psi.std(axis=0, ddof=1)
     for images, distance, reach in (
-        (to_pass, 0.4, shape.above(0.05, to_pass)),
-        (to_fail, 0.5, shape.below(float(stats.norm.sf(Design(psi).critical)), to_fail)),
+        (to_pass, 0.4, above(0.05, to_pass, skew)),
+        (to_fail, 0.5, below(float(stats.norm.sf(Design(psi).critical)), to_fail, skew)),
     ):
         # a skewness of 2 and more is far from the 0.4 sqrt(6 / n) that samples of 100 and more seem to have at 0
         np.testing.assert_allclose(images, ((reach + stats.norm.ppf(0.8)) * spread / distance) ** 2, rtol=0.05)
