@@ -20,4 +20,5 @@ def command(runs: Path, port: int = 8501, address: str = "127.0.0.1") -> list[st
         "client.toolbarMode": "viewer",
     }
     flags = [f"--{name}={value}" for name, value in options.items()]
-    return [sys.executable, "-P", "-m", "streamlit", "run", str(Path(__file__).with_name("app.py")), *flags, "--", str(runs)]
+    page = str(Path(__file__).with_name("app.py"))
+    return [sys.executable, "-P", "-m", "streamlit", "run", page, *flags, "--", str(runs)]
