@@ -210,8 +210,7 @@ A rate whose interval lies wholly above what is stated or planned is bold.
 
 Fixed gates fail by the end of a two-sided interval, so false alarms are about half of alpha where tails are light, and
 reach it where they are heavy and images few: metrics/tails.py has how far bounds reach and why. Sequential bounds hold
-at all looks at once, but to first order: where every level is skewed, they are not cautious. No gate knows of images
-too rare to be among those it asked about.
+at all looks at once, and are cautious. No gate knows of images too rare to be among those it asked about.
 
 What `plan` predicts is itself an estimate, from a pilot of 2,000 images, which knows a level's spread within 2% and so
 a miss rate within some 0.04: for the two regressions of the oracle, four pilots predict 0.18, 0.26, 0.26, 0.25 and
