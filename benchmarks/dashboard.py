@@ -9,10 +9,12 @@ the other and in turns, and drives them with Chromium:
 
 - cold start: from the start of the process to the first chart in a browser that is open already; the very first one,
   when the index is made, once by itself
-- each interaction: from the last key or click to the last change of the page's main part, after which the script is
-  at rest and nothing has changed for 0.4 s
+- each interaction, from its last key or click, twice: **to the chart**, the last change within the page's first chart,
+  which is what was asked for; and **to rest**, the last change of the page's main part, after which the script is at
+  rest and nothing has changed for 0.4 s. The plain page has a chart and no more; the dashboard's pages have images,
+  tables and sentences beside theirs, which come after it. The filter asks for a table, and so has no chart to wait for
 
-Prints medians and the ratio, and writes benchmarks/results/dashboard-cpu.json. Needs playwright and Chromium.
+Prints medians and ratios, and writes benchmarks/results/dashboard-cpu.json. Needs playwright and Chromium.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ import urllib.request
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -43,12 +46,19 @@ HERE = Path(__file__).parent
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 CHART = ".stMain .js-plotly-plot .main-svg"
 PATIENCE_MS = 120_000
-# In the page: when the last key or click came, and when its main part last changed.
+# In the page: when the last key or click came, and when its main part and each chart in it last changed.
 WATCH = """() => {
-    const watch = window.watch = {asked: 0, changed: 0};
+    const watch = window.watch = {asked: 0, changed: 0, charts: new WeakMap()};
+    watch.chart = () => watch.charts.get(document.querySelector('.stMain .stPlotlyChart')) ?? 0;
     for (const kind of ['keydown', 'click'])
         addEventListener(kind, () => { watch.asked = performance.now(); }, true);
-    new MutationObserver(() => { watch.changed = performance.now(); }).observe(
+    new MutationObserver(changes => {
+        watch.changed = performance.now();
+        for (const {target} of changes) {
+            const chart = (target.closest ? target : target.parentElement)?.closest('.stPlotlyChart');
+            if (chart) watch.charts.set(chart, watch.changed);
+        }
+    }).observe(
         document.querySelector('.stMain'), {subtree: true, childList: true, attributes: true, characterData: true});
 }"""
 RESTED = """() => watch.changed > watch.asked && performance.now() - watch.changed > 400
@@ -56,7 +66,12 @@ RESTED = """() => watch.changed > watch.asked && performance.now() - watch.chang
 POINTS = """() => [...document.querySelectorAll('.js-plotly-plot')]
     .flatMap(plot => plot._fullData.map(trace => trace._length || 0)).reduce((a, b) => a + b, 0)"""
 
+WAITS = ("to the chart", "to rest")
+
 Act = Callable[[Page], None]
+Command = Callable[[int], list[str]]
+"""Port -> arguments of a server's process."""
+Seconds = dict[str, float]
 
 
 def _choose(label: str, which: int) -> Act:
@@ -101,8 +116,9 @@ STEPS: dict[str, Act] = {
 
 
 @contextmanager
-def serving(arguments: list[str], port: int) -> Iterator[float]:
+def serving(command: Command, port: int) -> Iterator[float]:
     """A server that answers; gives when its process was started."""
+    arguments = command(port)
     began = time.perf_counter()
     with subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
@@ -119,60 +135,69 @@ def serving(arguments: list[str], port: int) -> Iterator[float]:
             server.wait(timeout=30)
 
 
-def drive(browser: Any, arguments: list[str], port: int) -> tuple[dict[str, float], dict[str, int]]:
-    """Seconds of the cold start and of each step, and the points on the page after it. A page may lack a widget."""
-    seconds, points = {}, {}
+def free_port() -> int:
+    """One that no server before has used: a connection left open to it would be answered by the next."""
+    with closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def drive(browser: Any, command: Command) -> tuple[Seconds, Seconds, dict[str, int]]:
+    """Seconds of the cold start and of each step, to the chart and to rest, and the points on the page after it."""
+    chart: Seconds = {}
+    rest: Seconds = {}
+    points = {}
+    port = free_port()
     page = browser.new_page(viewport={"width": 1280, "height": 720}, color_scheme="light")
     page.set_default_timeout(PATIENCE_MS)
-    with serving(arguments, port) as began:
+    with serving(command, port) as began:
         page.goto(f"http://127.0.0.1:{port}")
         page.locator(CHART).first.wait_for()
-        seconds["cold start"] = time.perf_counter() - began
+        chart["cold start"] = time.perf_counter() - began
         page.evaluate(WATCH)
         page.evaluate("watch.asked = performance.now()")
         page.wait_for_timeout(3000)
         points["cold start"] = page.evaluate(POINTS)
         for name, act in STEPS.items():
-            if name.startswith("filter") and page.get_by_label("Filter").count() == 0:
-                continue
             act(page)
             page.wait_for_function(RESTED)
-            seconds[name] = page.evaluate("(watch.changed - watch.asked) / 1000")
+            rest[name] = page.evaluate("(watch.changed - watch.asked) / 1000")
+            if page.evaluate("watch.chart() > watch.asked"):
+                chart[name] = page.evaluate("(watch.chart() - watch.asked) / 1000")
             points[name] = page.evaluate(POINTS)
         assert page.locator(".stException").count() == 0
         page.close()
-    return seconds, points
+    return chart, rest, points
 
 
-def contestants(store: Path) -> dict[str, tuple[list[str], int]]:
-    """Command lines and ports."""
-    ports = []
-    for _ in range(2):
-        with closing(socket.socket()) as free:
-            free.bind(("127.0.0.1", 0))
-            ports.append(free.getsockname()[1])
-    ours = command(store, ports[0])
-    app = ours.index("run") + 1
-    plain = [*ours[:app], str(HERE / "dashboard_plain.py"), *ours[app + 1 : -1], str(levels_file(store))]
-    plain = [part.replace(f"port={ports[0]}", f"port={ports[1]}") for part in plain]
-    return {"dashboard": (ours, ports[0]), "plain": (plain, ports[1])}
+def contestants(store: Path) -> dict[str, Command]:
+    """What starts each, given a port."""
+
+    def plain(port: int) -> list[str]:
+        ours = command(store, port)
+        app = ours.index("run") + 1
+        return [*ours[:app], str(HERE / "dashboard_plain.py"), *ours[app + 1 : -1], str(levels_file(store))]
+
+    return {"dashboard": partial(command, store), "plain": plain}
 
 
 def measure(store: Path, rounds: int) -> dict[str, Any]:
-    seconds: dict[str, dict[str, list[float]]] = {name: defaultdict(list) for name in ("dashboard", "plain")}
+    """Seconds by what is waited for, contestant and step, a number a round; of the filter only to rest."""
+    seconds: dict[str, Any] = {wait: {name: defaultdict(list) for name in ("dashboard", "plain")} for wait in WAITS}
     points: dict[str, dict[str, int]] = {}
     load = []
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
         (store / ".index.parquet").unlink(missing_ok=True)
         both = contestants(store)
-        first = drive(browser, *both["dashboard"])[0]["cold start"]
+        first = drive(browser, both["dashboard"])[0]["cold start"]
         print(f"first start of all, the index made: {first:.2f} s")
         for turn in range(rounds):
             for name in list(both)[:: 1 if turn % 2 else -1]:
-                found, points[name] = drive(browser, *both[name])
-                for step, value in found.items():
-                    seconds[name][step].append(value)
+                *waits, points[name] = drive(browser, both[name])
+                for wait, found in zip(WAITS, waits, strict=True):
+                    for step, value in found.items():
+                        seconds[wait][name][step].append(value)
             load.append(os.getloadavg()[0])
         browser.close()
     return {"first_start": first, "seconds": seconds, "points": points, "load": load}
@@ -180,15 +205,18 @@ def measure(store: Path, rounds: int) -> dict[str, Any]:
 
 def report(found: dict[str, Any]) -> dict[str, Any]:
     """Prints a line a step; the ratio is the median of the rounds' own."""
-    steps = {}
-    for step, theirs in found["seconds"]["plain"].items():
-        ours = found["seconds"]["dashboard"].get(step)
-        if ours:
+    steps: dict[str, Any] = {wait: {} for wait in WAITS}
+    for wait in WAITS:
+        print(wait)
+        for step, theirs in found["seconds"][wait]["plain"].items():
+            ours = found["seconds"][wait]["dashboard"][step]
             ratio = statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
-            steps[step] = {"dashboard": statistics.median(ours), "plain": statistics.median(theirs), "ratio": ratio}
+            middle = {"dashboard": statistics.median(ours), "plain": statistics.median(theirs), "ratio": ratio}
+            steps[wait][step] = middle
             counts = "{} points against {}".format(*(found["points"][name][step] for name in ("dashboard", "plain")))
-            middle = f"{steps[step]['dashboard']:6.3f} s   plain {steps[step]['plain']:6.3f} s   {ratio:5.2f} x"
-            print(f"  {step:28s}{middle}   {counts}")
+            print(
+                "  {:28s}{dashboard:6.3f} s   plain {plain:6.3f} s   {ratio:5.2f} x   {}".format(step, counts, **middle)
+            )
     return steps
 
 
