@@ -28,14 +28,17 @@ ADDRESS = {
 """Keys of widgets bound to the address. What the browser's own address holds is only known after the next rerun."""
 
 
+@st.fragment  # type: ignore[untyped-decorator]
 def offer(
     view: View, name: str, figure: go.Figure, table: Callable[[], pd.DataFrame], made_by: str, command: str = ""
 ) -> None:
     """`made_by`: what stands after `report.` in Python, or whole lines; `command`: what makes it, if not `report`.
 
-    Tables and files are made once they are asked for.
+    Nothing is made before it is opened, and opening it draws it alone; tables and files are made once asked for.
     """
-    with st.popover("Download", icon=":material/download:", key=f"{name}-offer"):
+    with st.popover("Download", icon=":material/download:", key=f"{name}-offer", on_change="rerun") as opened:
+        if not opened.open:
+            return
         buttons = st.columns(5)
         kinds: list[tuple[str, str, str, Callable[[], bytes]]] = [
             ("CSV", "csv", "text/csv", lambda: table().to_csv(index=False).encode()),

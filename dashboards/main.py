@@ -13,9 +13,10 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import plotly.io as pio
@@ -71,6 +72,14 @@ def main() -> None:
     for path, (title, show) in PAGES.items():
         pages[path] = st.Page(partial(show, chosen), title=title, url_path=path, default=path == "overview")
     st.navigation(list(pages.values()), position="top").run()
+    import_the_rest()
+
+
+@cache
+def import_the_rest() -> None:
+    """Once a page is drawn and its reader looks at it: what the others import, which takes half a second."""
+    others = [f"{__package__}.{path.replace('-', '_')}" for path in PAGES]
+    Thread(target=lambda: [import_module(name) for name in (*others, "scipy.optimize")], daemon=True).start()
 
 
 def runs_folder(arguments: Sequence[str], environment: Mapping[str, str]) -> Path:

@@ -9,7 +9,7 @@ import streamlit as st
 
 from ..metrics.units import Unit
 from ..reports import tables
-from ..reports.negligible import negligible, told_least
+from ..reports.negligible import told_least
 from ..reports.numbers import number
 from ..reports.quantities import LOSSES, Curve, offered, quantities, slices, told
 from .downloads import offer
@@ -87,7 +87,7 @@ def _explained(view: View, curve: Curve | None) -> None:
     sides = [f"**{side}** {plain(words)}" for side, words in (("above", rule.above), ("below", rule.below)) if words]
     cause = plain(rule.cause[:1].upper() + rule.cause[1:])
     small = ""
-    if len(negligible(view.report.tables, curve)):
+    if len(view.report.negligible(curve)):
         small = " " + plain(f"Grey: surely not a perfect denoiser's, but {told_least(rule)}, so it is no finding.")
     st.caption(f"{plain(curve.name)}. A model {'; '.join(sides)}. {cause}.{small}")
 

@@ -287,13 +287,16 @@ def judge(
     rules: Sequence[Rule] = RULES,
 ) -> list[Diagnosis]:
     """The findings of one model, from its curves (table `curves`) and its denoising error by level."""
-    asked = {rule: curves[(curves["probe"] == rule.probe) & (curves["quantity"] == rule.quantity)] for rule in rules}
-    looks = sum(len(rows) for rows in asked.values())
-    beside = dict(iter(curves.groupby(["probe", "slice"], sort=False)))
+    # all curves at once, in numpy: most are healthy, and a table cut out for each would take longer than all the rest
+    probe, quantity, part = (curves[name].to_numpy(object) for name in ("probe", "quantity", "slice"))
+    asked = {rule: (probe == rule.probe) & (quantity == rule.quantity) for rule in rules}
+    looks = max(sum(int(rows.sum()) for rows in asked.values()), 1)
+    low, high = _interval(curves, alpha / looks)
     found = []
     for rule, rows in asked.items():
-        for name, part in rows.groupby("slice", sort=False):
-            told = judged(rule, part, beside[rule.probe, name], errors, spread, alpha / looks)
+        for name in dict.fromkeys(part[rows & (_side(rule, low, high) != 0)]):
+            beside = (probe == rule.probe) & (part == name)
+            told = judged(rule, curves[rows & beside], curves[beside], errors, spread, alpha / looks)
             bands = _bands(told) if told["side"].any() else []
             found += [_finding(model, rule, str(name), band) for band in bands]
     return sorted(found, key=lambda one: -one.size)
@@ -304,11 +307,9 @@ def judged(
 ) -> pd.DataFrame:
     """The rows by level, with the corrected interval, the side of the healthy range, and the size; 0 if none is out."""
     rows = rows.sort_values("level").reset_index(drop=True)
-    reach = student_upper(alpha / 2, rows["freedom"]) * rows["error"]
-    rows = rows.assign(low=rows["value"] - reach, high=rows["value"] + reach)
-    above = (rows["low"] > rule.high) & bool(rule.above)
-    below = (rows["high"] < rule.low) & bool(rule.below)
-    if not (above | below).any():
+    low, high = _interval(rows, alpha)
+    rows, side = rows.assign(low=low, high=high), _side(rule, low, high)
+    if not side.any():
         return rows.assign(size=0.0, side=0)
     if rule.share is None:
         size = np.clip(np.maximum(rows["value"] - rule.high, rule.low - rows["value"]), 0.0, None)
@@ -320,8 +321,19 @@ def judged(
         share = [rule.share(told[level]) for level in rows["level"]]
         removable = np.clip(share, 0, None) * errors.reindex(rows["level"]).to_numpy()
         size = np.sqrt(removable / (spread**2 + np.square(rows["sigma"].to_numpy())))
-    side = np.where(above, 1, np.where(below, -1, 0))
     return rows.assign(size=size, side=np.where(np.asarray(size) >= rule.least, side, 0))
+
+
+def _interval(rows: pd.DataFrame, alpha: float) -> tuple[np.ndarray, np.ndarray]:
+    value, error, freedom = (rows[name].to_numpy(float) for name in ("value", "error", "freedom"))
+    reach = student_upper(alpha / 2, freedom) * error
+    return value - reach, value + reach
+
+
+def _side(rule: Rule, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """On which side of the healthy range an interval lies: 1 above, -1 below, 0 where that is not sure, or no harm."""
+    above, below = (low > rule.high) & bool(rule.above), (high < rule.low) & bool(rule.below)
+    return np.where(above, 1, np.where(below, -1, 0))
 
 
 def _bands(judged: pd.DataFrame) -> list[pd.DataFrame]:

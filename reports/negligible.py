@@ -33,7 +33,8 @@ def _outside(tables: Tables, model: object, curve: Curve, alpha: float) -> pd.Da
     assert rule is not None
     label, spread = str(model.label), model.data_spread  # type: ignore[attr-defined]
     own = tables.curves[tables.curves["model"] == label]
-    looks = sum(int(((own["probe"] == one.probe) & (own["quantity"] == one.quantity)).sum()) for one in RULES)
+    probe, quantity = (own[name].to_numpy(object) for name in ("probe", "quantity"))
+    looks = sum(int(((probe == one.probe) & (quantity == one.quantity)).sum()) for one in RULES)
     beside = own[(own["probe"] == curve.probe) & (own["slice"] == curve.slice)]
     rows = beside[beside["quantity"] == curve.quantity]
     if rows.empty:

@@ -1,4 +1,4 @@
-"""Figures made once: a page that is drawn again, for another choice elsewhere on it, shows the one it had."""
+"""Figures and tables made once: a page that is drawn again, for another choice elsewhere on it, shows what it had."""
 
 from __future__ import annotations
 
@@ -6,30 +6,30 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
-import plotly.graph_objects as go
-
 KEPT = 24
-"""Figures of one report."""
+"""Results of one report."""
 
 P = ParamSpec("P")
 Owner = TypeVar("Owner")
-Method = Callable[Concatenate[Owner, P], go.Figure]
+Result = TypeVar("Result")
 
 
-def remembered(method: Method[Owner, P]) -> Method[Owner, P]:
-    """A method of an unchanging object whose figures are kept with it, by everything that was asked for; the oldest go.
+def remembered(method: Callable[Concatenate[Owner, P], Result]) -> Callable[Concatenate[Owner, P], Result]:
+    """A method of an unchanging object whose results are kept with it, by everything that was asked for; the oldest go.
 
     What it gives is shared: nobody writes to it.
     """
 
     @wraps(method)
-    def once(self: Owner, /, *args: P.args, **kwargs: P.kwargs) -> go.Figure:
-        figures: dict[str, go.Figure] = self.__dict__.setdefault("_figures", {})
+    def once(self: Owner, /, *args: P.args, **kwargs: P.kwargs) -> Result:
+        kept: dict[str, Result] = self.__dict__.setdefault("_kept", {})
         asked = f"{method.__name__} {args!r} {sorted(kwargs.items())!r}"
-        figure = figures.pop(asked, None) or method(self, *args, **kwargs)
-        figures[asked] = figure
-        while len(figures) > KEPT:
-            figures.pop(next(iter(figures)), None)
-        return figure
+        result = kept.pop(asked, None)
+        if result is None:
+            result = method(self, *args, **kwargs)
+        kept[asked] = result
+        while len(kept) > KEPT:
+            kept.pop(next(iter(kept)), None)
+        return result
 
     return once

@@ -108,6 +108,11 @@ class Report:
         return rankings(self.tables, self.comparisons)
 
     @remembered
+    def negligible(self, curve: Curve) -> pd.DataFrame:
+        """The levels where a curve leaves the healthy range by too little to be told; see negligible.py."""
+        return negligible(self.tables, curve)
+
+    @remembered
     def noise_levels(
         self,
         unit: Unit = "x0",
@@ -122,7 +127,7 @@ class Report:
         weights = None
         if weighting and self.tables.levels["model"].eq(self.tables.baseline).sum() > 1:
             weights = training_weights(self.tables, self.tables.baseline, weighting)
-        small = () if curve is None else negligible(self.tables, curve)["sigma"].tolist()
+        small = () if curve is None else self.negligible(curve)["sigma"].tolist()
         return noise_levels(
             table, self.bands, self.reference, self.colours, unit, theme, asked, weights, weighting.replace("_", " "),
             small,

@@ -266,7 +266,9 @@ def _join(runs: Sequence[Run], labels: dict[tuple[int, str], str], name: str) ->
     frames = []
     for source, run in enumerate(runs):
         frame = run.table(name)
-        frames.append(frame.assign(model=[labels.get((source, model), model) for model in frame["model"]]))
+        if any(label != model for (at, model), label in labels.items() if at == source):  # thousands of rows
+            frame = frame.assign(model=[labels.get((source, model), model) for model in frame["model"]])
+        frames.append(frame)
     filled = [frame for frame in frames if len(frame)]
     return pd.concat(filled, ignore_index=True) if filled else frames[0]
 

@@ -20,7 +20,7 @@ from streamlit.testing.v1 import AppTest
 from ..reports import hostile, synthetic
 from ..reports.test_attribution import made
 from .conftest import gate, light
-from .test_pages import open_page, words
+from .test_pages import open_page, opened, words
 
 WEIGHTS = ("a" * 64, "b" * 64)
 
@@ -48,6 +48,7 @@ def test_a_link_to_an_older_gate_shows_it_wherever_it_lies(monkeypatch: pytest.M
     app = open_page(monkeypatch, nightly, "gates", gate=wanted.id)
     assert app.selectbox(key="gate").value == wanted.id
     assert "within 2.0% of" in told(app)
+    opened(app, "history")
     assert any(urlencode({"gate": wanted.id}) in code.value for code in app.code), "its link keeps it"
 
 
@@ -132,6 +133,7 @@ def test_history_names_the_change(monkeypatch: pytest.MonkeyPatch, nightly: Path
     assert "1 change found at 5%" in words(app)
     app.selectbox(key="newest").select(200).run()
     app.select_slider(key="band").set_value((float(synthetic.SIGMAS[3]), float(synthetic.SIGMAS[9]))).run()
+    opened(app, "history")
     assert not app.exception
     assert any("--sigma 0.0" in code.value and "--last 200" in code.value for code in app.code)
 

@@ -35,6 +35,12 @@ def _one_page(path: str) -> None:
     main.PAGES[path][1](chosen)
 
 
+def opened(app: AppTest, name: str) -> AppTest:
+    """With what can be taken along of a figure: nothing of it is made before."""
+    app.session_state[f"{name}-offer"] = True
+    return app.run()
+
+
 def words(app: AppTest) -> str:
     kinds = (app.title, app.markdown, app.caption, app.info, app.warning, app.error, app.code)
     return "\n".join(str(element.value) for elements in kinds for element in elements).replace("\\", "")
@@ -103,6 +109,7 @@ def test_compare_joins_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     app = open_page(monkeypatch, tmp_path, "compare", run="first")
     assert "no second model" in words(app)
     app.multiselect(key="with").select("second").run()
+    opened(app, "pairs")
     assert not app.exception
     table = app.dataframe[0].value
     assert set(table["model"]) == {"base @ second", "digits-regressed"}
@@ -118,6 +125,7 @@ def test_a_link_reopens_the_view(monkeypatch: pytest.MonkeyPatch, store: Path) -
     app = open_page(monkeypatch, store, "noise-levels", baseline="digits-v")
     app.selectbox(key="level").select("40.0").run()
     app.selectbox(key="unit").select("eps").run()
+    opened(app, "noise-levels")
     link = next(code.value for code in app.code if code.value.startswith("?") or "://" in code.value)
     asked = dict(parse_qsl(link.partition("?")[2]))
     again = open_page(monkeypatch, store, "noise-levels", **asked)
