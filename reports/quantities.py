@@ -57,12 +57,15 @@ def quantities(tables: Tables, chosen: Iterable[Curve]) -> pd.DataFrame:
 
     Columns: model, probe, quantity, slice, level, sigma, value, low, high, optimal, images, time, log_snr.
     """
-    rank = {(one.probe, one.quantity, one.slice): place for place, one in enumerate(chosen)}
     table = tables.curves[SCORED]
-    keys = list(zip(table["probe"], table["quantity"], table["slice"], strict=True))
-    table = table.assign(_curve=[rank.get(key, -1) for key in keys])
-    table = table[table["_curve"] >= 0].merge(
-        tables.levels[["model", "level", "time", "log_snr"]], on=["model", "level"], how="left"
+    probe, quantity, part = (table[name].to_numpy(object) for name in ("probe", "quantity", "slice"))
+    places = np.full(len(table), -1)
+    for place, one in enumerate(chosen):
+        places[(probe == one.probe) & (quantity == one.quantity) & (part == one.slice)] = place
+    table = (
+        table[places >= 0]
+        .assign(_curve=places[places >= 0])
+        .merge(tables.levels[["model", "level", "time", "log_snr"]], on=["model", "level"], how="left")
     )
     order = {label: place for place, label in enumerate(tables.labels)}
     table = table.assign(_model=table["model"].map(order)).sort_values(["_curve", "_model", "sigma"], kind="stable")

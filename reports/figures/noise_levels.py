@@ -74,7 +74,7 @@ def noise_levels(
         _small(figure, visible(small, quantity), table, panels, theme)
     if compared:
         _ratio_axis(figure, table, baseline, colours)
-        _name_bands(figure, named_bands(bands), table, colours)
+        _name_bands(figure, named_bands(bands), table, colours, panels)
         _note_what_leaves(figure, table, theme)
     return figure.update_layout(template=style.template(theme), height=HEIGHTS[panels], margin_b=76)
 
@@ -181,10 +181,8 @@ def _small(figure: go.Figure, small: Sequence[float], table: pd.DataFrame, row: 
     ends = np.flatnonzero(np.diff(np.concatenate(([False], inside, [False])).astype(int)))
     stretches = [style.half_way(sigmas[a], sigmas[b - 1], sigmas) for a, b in zip(ends[::2], ends[1::2], strict=True)]
     for left, right in stretches:
-        figure.add_vrect(
-            x0=left, x1=right, fillcolor=style.rgba(style.quiet(theme), 0.16), line_width=0, layer="below", row=row,
-            col=1, name="small",
-        )  # fmt: skip
+        grey = style.rgba(style.quiet(theme), 0.16)
+        style.shade(figure, left, right, row, fillcolor=grey, line_width=0, name="small")
     if stretches:
         left, right = max(stretches, key=lambda one: one[1] / one[0])
         figure.add_annotation(
@@ -201,9 +199,7 @@ def _ratio_axis(figure: go.Figure, table: pd.DataFrame, baseline: str, colours: 
         tickvals=np.log(places), ticktext=written, range=[math.log(low) - 0.08 * reach, math.log(high) + 0.28 * reach],
         title_text=f"error against<br>{style.text(style.short(baseline, 18))}", row=2, col=1,
     )  # fmt: skip
-    figure.add_hline(
-        y=0, line={"color": colours.get(baseline, style.PALETTE[-1]), "width": 1.5, "dash": "dash"}, row=2, col=1
-    )
+    style.across(figure, 0, 2, {"color": colours.get(baseline, style.PALETTE[-1]), "width": 1.5, "dash": "dash"})
 
 
 def ratio_range(table: pd.DataFrame) -> tuple[float, float]:
@@ -229,13 +225,15 @@ def _note_what_leaves(figure: go.Figure, table: pd.DataFrame, theme: style.Theme
         )  # fmt: skip
 
 
-def _name_bands(figure: go.Figure, bands: Sequence[Band], table: pd.DataFrame, colours: dict[str, str]) -> None:
+def _name_bands(
+    figure: go.Figure, bands: Sequence[Band], table: pd.DataFrame, colours: dict[str, str], panels: int
+) -> None:
     middle = math.sqrt(table["sigma"].min() * table["sigma"].max())
     sigmas = np.sort(table["sigma"].unique())
     for row, band in enumerate(bands):
         left, right = style.half_way(band.sigma_low, band.sigma_high, sigmas)
-        shade = {"fillcolor": colours[band.model], "opacity": 0.12, "line_width": 0, "layer": "below"}
-        figure.add_vrect(x0=left, x1=right, **shade, row="all", col=1)
+        for each_row in range(1, panels + 1):
+            style.shade(figure, left, right, each_row, fillcolor=colours[band.model], opacity=0.12, line_width=0)
         rows = table[
             (table["model"] == band.model) & table["sigma"].between(band.sigma_low * 0.999, band.sigma_high * 1.001)
         ]

@@ -71,9 +71,12 @@ def panel(figure: go.Figure, rows: pd.DataFrame, colours: dict[str, str], row: i
     figure.update_yaxes(**axis, title_text="<br>".join(words), row=row, col=1)
     for optimal in rows["optimal"].dropna().unique():
         if not (logarithmic and optimal <= 0):
-            line = {"color": style.quiet(theme), "width": 1.5, "dash": "dash"}
-            note = {"text": "perfect denoiser", "font": {"color": style.quiet(theme), "size": 11}, "yanchor": "bottom"}
-            figure.add_hline(y=optimal, line=line, annotation={**note, "xanchor": "right"}, row=row, col=1)
+            style.across(figure, optimal, row, {"color": style.quiet(theme), "width": 1.5, "dash": "dash"})
+            figure.add_annotation(
+                text="perfect denoiser", font={"color": style.quiet(theme), "size": 11}, showarrow=False, x=1,
+                xref="x domain", xanchor="right", y=math.log10(optimal) if logarithmic else optimal, yanchor="bottom",
+                row=row, col=1,
+            )  # fmt: skip
 
 
 def reach(rows: pd.DataFrame) -> tuple[float, float]:
@@ -96,9 +99,7 @@ def shade(
     sigmas = np.sort(table["sigma"].unique())
     for one in found:
         left, right = style.half_way(one.sigma_low, one.sigma_high, sigmas)
-        figure.add_vrect(
-            x0=left, x1=right, fillcolor=colours[one.model], opacity=0.12, line_width=0, layer="below", row=row, col=1
-        )
+        style.shade(figure, left, right, row, fillcolor=colours[one.model], opacity=0.12, line_width=0)
 
 
 def _line(
