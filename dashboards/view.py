@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d"
 UNIT_NAMES = {"x0": "image x₀", "eps": "noise ε", "v": "v", "flow": "flow velocity", "F": "EDM's F"}
 RECENT = 100
 """Runs in the sidebar: a box of thousands is sent anew whenever anything changes."""
+MANY = 1000
+"""New runs that take seconds to read."""
 LIVE_SECONDS = 2
 """How often a run in progress is looked at."""
 FOLLOWED: dict[State, str] = {
@@ -60,8 +62,10 @@ class View:
 
 def choose(root: Path) -> View:
     """Draw the sidebar and read what is chosen. An empty folder or an unreadable run ends the script, told."""
+    place = st.empty()
     with st.spinner("Reading the runs that are new here"):
-        index = Store(root).index()
+        index = Store(root).index(partial(_reading, place))
+    place.empty()
     if not index.folders:
         _nothing(root, index.problems)
     with st.sidebar:
@@ -80,6 +84,12 @@ def choose(root: Path) -> View:
         st.error(plain(str(error)))
         st.stop()
     return View(root, index, run, report, theme())
+
+
+def _reading(place: Any, done: int, runs: int) -> None:
+    """How far it is, where it takes long: some 2 ms a run when the folder is opened first."""
+    if runs > MANY:
+        place.progress(done / runs, f"{done:,} of {runs:,}")
 
 
 @st.fragment(run_every=LIVE_SECONDS)  # type: ignore[untyped-decorator]

@@ -19,7 +19,8 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -41,6 +42,10 @@ VERSION = f"1 of schema {SCHEMA_VERSION}"
 """Of the columns and of what they mean, and of the newest run that could be read."""
 SETTLED = 2_000_000_000
 """Nanoseconds: longer than the tick of any file system's clock."""
+AT_ONCE = 500
+"""Runs read between two words on how far it is; what is read by then is not lost when the reading is broken off."""
+THREADS = 4
+"""Reading small files is mostly Arrow's and the system's work, which other threads of Python need not wait for."""
 
 _SCORE = pa.struct(
     [
@@ -67,6 +72,8 @@ which one's. `scores`: headlines.py: model, measure (of the denoising error, or 
 """
 
 Stamp = tuple[int, int]
+Told = Callable[[int, int], None]
+"""How many of how many new runs are read; it may raise to break off."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +121,7 @@ _known: dict[Path, Index] = {}
 _turn = threading.Lock()
 
 
-def refresh(root: Path) -> Index:
+def refresh(root: Path, told: Told | None = None) -> Index:
     """The index of the store as it is now, its file written anew where that changed. A missing folder has no runs."""
     root = root.resolve()
     with _turn:
@@ -122,13 +129,22 @@ def refresh(root: Path) -> Index:
         found = dict(_run_files(root))
         stale = [folder for folder, stamp in found.items() if index.stamps.get(folder) != stamp]
         if stale or len(found) != len(index.stamps):
-            believed = [index.stamps.get(folder) == found.get(folder) for folder in index.stamps]
-            fresh = pa.Table.from_pylist([_row(root / folder, found[folder]) for folder in stale], SCHEMA)
-            table = pa.concat_tables([index.table.filter(pa.array(believed, pa.bool_())), fresh])
-            index = Index(table.sort_by([("created", "descending"), ("id", "descending")]).combine_chunks())
+            for first in range(0, len(stale) or 1, AT_ONCE):
+                if told:
+                    told(first, len(stale))
+                index = _known[root] = _renewed(root, index, found, stale[first : first + AT_ONCE])
             _write(index.table, root / NAME)
         _known[root] = index
         return index
+
+
+def _renewed(root: Path, index: Index, found: Mapping[str, Stamp], stale: Sequence[str]) -> Index:
+    """With the rows that still hold, and those of `stale` made anew."""
+    believed = [stamp == found.get(folder) for folder, stamp in index.stamps.items()]
+    with ThreadPoolExecutor(THREADS) as pool:
+        rows = list(pool.map(lambda folder: _row(root / folder, found[folder]), stale))
+    table = pa.concat_tables([index.table.filter(pa.array(believed, pa.bool_())), pa.Table.from_pylist(rows, SCHEMA)])
+    return Index(table.sort_by([("created", "descending"), ("id", "descending")]).combine_chunks())
 
 
 def _run_files(root: Path) -> Iterator[tuple[str, Stamp]]:

@@ -31,7 +31,7 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from ..errors import ConfigError, StoreError
-from .index import Index, refresh
+from .index import Index, Told, refresh
 from .journal import LOG
 from .records import TABLES, CellRecord, RunRecord
 from .run import PARTIAL, Run, read_record
@@ -56,9 +56,12 @@ class Store:
     def __init__(self, root: Path | str) -> None:
         self.root = Path(root)
 
-    def index(self) -> Index:
-        """What can be told of the runs without opening them. A folder without run.json is no run."""
-        return refresh(self.root)
+    def index(self, told: Told | None = None) -> Index:
+        """What can be told of the runs without opening them. A folder without run.json is no run.
+
+        told: is given how many of how many new runs are read, now and then.
+        """
+        return refresh(self.root, told)
 
     def runs(self) -> list[Run]:
         """Every readable run, newest first."""
