@@ -25,7 +25,7 @@ def page(view: View) -> None:
     st.caption(
         "Root-mean-square error of the network's output as it is, and of the image and the noise it stands for. At "
         "high noise an error of the image reaches the sample diminished about as 1/σ: what is left of it, Samplers "
-        "tells under Model or solver."
+        "tells under Model or sampler."
     )
     offer(view, "parameterizations", figure, rows, "parameterizations()")
     _panels(

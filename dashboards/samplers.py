@@ -1,4 +1,4 @@
-"""Which sampler, at which cost, and where on its way does it lose? The answer first; tabs for the model or the solver,
+"""Which sampler, at which cost, and where on its way does it lose? The answer first; tabs for the model or the sampler,
 the steps, the film and the two kinds of models."""
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ import streamlit as st
 from ..errors import DataError
 from ..reports.cheapest import by_model, cheapest, measured
 from ..reports.flow_or_diffusion import sides
+from ..reports.model_or_solver import share
 from ..reports.model_or_solver import table as answers_table
+from ..reports.regression import lost
 from ..reports.sampler_findings import judge_steps
 from ..reports.tables import cell_title, metric_names
 from ..reports.tables import samplers as samplers_table
@@ -30,7 +32,7 @@ ASK = 'not measured in this run. A suite asks for it in its `[sampling]` table: 
 
 def page(view: View) -> None:
     tabs: dict[str, Callable[[View], None]] = {
-        "Quality and cost": _quality, "Model or solver?": _model_or_solver, "Step by step": _steps, "Film": _film,
+        "Quality and cost": _quality, "Model or sampler?": _model_or_solver, "Step by step": _steps, "Film": _film,
         "Flow or diffusion": _flow_or_diffusion,
     }  # fmt: skip
     drawn = st.tabs(list(tabs), key="view", on_change="rerun", bind="query-params")
@@ -121,27 +123,39 @@ def _behind(view: View, rows: pd.DataFrame) -> None:
 def _model_or_solver(view: View) -> None:
     answers = view.report.solver_answers
     if not answers:
-        st.info("No solver's steps were measured beside a model's errors in this run.")
+        st.info("No sampler's steps were measured beside a model's errors in this run.")
         st.caption('A suite asks for both: `[probes] use = ["default", "excess_error"]` and, in `[sampling]`,')
         st.code('probes = ["local_error"]', language="toml")
         return
     models = list(dict.fromkeys(str(one.setting["model"]) for one in answers))
     of = st.selectbox("Model", models, index=models.index(_suspect(view, models)), key="blamed", bind="query-params")
     own = sorted((one for one in answers if one.setting["model"] == of), key=lambda one: one.solver)
-    for one in own[:TOLD]:
-        st.markdown(f"**{plain(one.title)}: {one.culprit}.** {plain(one.evidence)}")
     base = view.report.tables.baseline
+    first, why = lost(answers, of, base)
+    if first:
+        st.markdown(f"**{plain(first)}** {plain(why)}")
+    for one in own[:TOLD]:
+        st.markdown(plain(one.text))
     shown = list(dict.fromkeys((own[0].steps, own[-1].steps)))
     beside = [of, base] if of != base and base in models else [of]
     figure = view.report.model_or_solver(beside, shown, view.theme)
     show(figure, "model-or-solver-figure")
     st.caption(
-        "Both errors in one unit: how far they move samples, in the data's spread. The model's is what probes prove to "
-        "be avoidable, so at least that. Areas add up to the totals over each panel."
+        "Both errors in one unit: how far they move samples, in the data's spread, if those along the way add up. The "
+        "model's is what probes prove to be avoidable, so at least that. Areas add up to the totals over each panel; an "
+        "e-fold is a factor of 2.7."
     )
     rows = partial(answers_table, answers)
     offer(view, "model-or-solver", figure, rows, f"model_or_solver({beside!r}, {shown!r})")
-    st.dataframe(rows(), hide_index=True)
+    st.dataframe(_brief(rows()), hide_index=True)
+
+
+def _brief(table: pd.DataFrame) -> Any:
+    """The answers' table, the setting in one column and what matters first."""
+    titles = [cell_title(row) for _, row in table.iterrows()]
+    named = table.drop(columns=list(SETTING)).assign(setting=titles)
+    shares = ["model, at least", "sampler's steps", "low", "high"]
+    return named[["model", "setting", "larger error", *shares]].style.format(share, subset=shares)
 
 
 def _suspect(view: View, models: list[str]) -> str:
@@ -180,7 +194,7 @@ def _steps(view: View) -> None:
         show(figure, "walks-figure")
         offer(view, "walks", figure, lambda: steps[steps["index"] < 0], f"walks({whole!r})")
     asked_for = set(steps["probe"])
-    for probe, what in (("local_error", "Where the solver loses"), ("order", "The order of the solver"),
+    for probe, what in (("local_error", "Where the sampler loses"), ("order", "The order of the sampler"),
                         ("straightness", "How straight the paths are")):  # fmt: skip
         if probe not in asked_for:
             st.caption(f"**{what}**: {ASK.format(probe)}")

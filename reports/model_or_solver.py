@@ -1,8 +1,8 @@
-"""Is it the model or the solver? Both errors in one unit, on one sigma axis, and which of them decides the sample.
+"""Is it the model or the sampler? Both errors in one unit, on one sigma axis, and which of them decides the sample.
 
 Both are told as how far they move samples, in standard deviations of the data, to first order:
 
-    the solver's    of each interval: probe `local_error`, quantity `size`
+    the sampler's   of each interval: probe `local_error`, quantity `size`
     the model's     of each level, per e-fold of sigma: sqrt(e / (spread^2 + sigma^2)), e the largest part of its
                     denoising error that a probe proves to be avoidable (`diagnosis` has the same size), or that a
                     better denoiser avoids (`excess_error`); none where no interval, corrected for all looked at,
@@ -11,7 +11,7 @@ Both are told as how far they move samples, in standard deviations of the data, 
 Their sums over the grid and over ln sigma bound what each can do to a sample. The model's is of proven error only: it
 says "at least". Run `excess_error` and the default probes to prove as much as can be.
 
-run -> model_or_solver -> Answer -> figures/model_or_solver.py.
+run -> model_or_solver -> Answer -> figures/model_or_solver.py; against a baseline: regression.py.
 """
 
 from __future__ import annotations
@@ -32,12 +32,18 @@ if TYPE_CHECKING:
     from ..evals.store import Run
 
 SETTING = ("model", "sampler", "steps", "grid", "guidance")
-Culprit = Literal["the model", "the solver", "both", "neither"]
+Culprit = Literal["the model", "the sampler", "both", "neither"]
 
 CLEAR = 2.0
-"""One is to blame where it moves samples by at least this many times what the other does."""
+"""One is the larger where it moves samples by at least this many times what the other does."""
 LITTLE = 0.01
 """Of the data's spread: moved by less, neither is."""
+LEFT: dict[Culprit, str] = {
+    "the model": "most of what is left is the model's.",
+    "the sampler": "most of what is left is the sampler's.",
+    "both": "what is left is the model's and the sampler's alike.",
+    "neither": "little is left of either.",
+}
 
 
 @dataclass(frozen=True)
@@ -49,7 +55,7 @@ class Answer:
     model: float
     """How far the model's proven error moves samples in all, in standard deviations of the data."""
     solver: float
-    """How far the solver's does, with a 95% interval."""
+    """How far the sampler's steps do, with a 95% interval."""
     solver_low: float
     solver_high: float
     levels: pd.DataFrame
@@ -70,25 +76,28 @@ class Answer:
 
     @property
     def text(self) -> str:
-        """ "digits-eps with euler, 5 steps (karras): the solver. Its steps move samples by up to 45% ..." """
-        return f"{self.title}: {self.culprit}. {self.evidence}"
+        """ "digits-eps with euler, 5 steps (karras): most of what is left is the sampler's. The ..." """
+        return f"{self.title}: {self.verdict} {self.evidence}"
+
+    @property
+    def verdict(self) -> str:
+        """Of what is left to gain in this setting, whose is the most? It says nothing of what got lost."""
+        return LEFT[self.culprit]
 
     @property
     def evidence(self) -> str:
-        """ "Its steps move samples by up to 45% ...; no error of the model is proven." """
+        """ "The sampler's steps move samples by 45% ...; no error of the model is proven." """
         step = self.intervals.sort_values("size").iloc[-1]
         ends = sigma_range(float(step["sigma_next"]), float(step["sigma"]))
-        solver = f"steps move samples by up to {_share(self.solver)} of the data's spread, most in that of sigma {ends}"
+        sampler = f"The sampler's steps move samples by {share(self.solver)} of the data's spread, most at sigma {ends}"
         proven = self.levels[self.levels["size"] > 0]
         if proven.empty:
-            model = "no error of the model is proven"
-        else:
-            worst = proven.sort_values("size").iloc[-1]
-            model = (
-                f"proven errors of the model by up to {_share(self.model)}, most near sigma "
-                f"{number(float(worst['sigma']), 2)} ({worst['because']})"
-            )
-        return f"Its {solver}; {model}."
+            return f"{sampler}; no error of the model is proven."
+        worst = proven.sort_values("size").iloc[-1]
+        near = number(float(worst["sigma"]), 2)
+        return (
+            f"{sampler}; the model's proven errors by {share(self.model)}, most near sigma {near} ({worst['because']})."
+        )
 
 
 def model_or_solver(run: Run, alpha: float = ALPHA) -> list[Answer]:
@@ -114,12 +123,12 @@ def model_or_solver(run: Run, alpha: float = ALPHA) -> list[Answer]:
 
 
 def table(answers: Sequence[Answer]) -> pd.DataFrame:
-    """A row an answer: the setting, culprit, and how far both move samples, in standard deviations of the data."""
+    """A row an answer: the setting, whose error is larger, and how far both move samples, in the data's spread."""
     return pd.DataFrame(
         [
             {
-                **one.setting, "to blame": one.culprit, "solver": one.solver, "low": one.solver_low,
-                "high": one.solver_high, "model, at least": one.model,
+                **one.setting, "larger error": one.culprit, "model, at least": one.model,
+                "sampler's steps": one.solver, "low": one.solver_low, "high": one.solver_high,
             }
             for one in answers
         ]
@@ -184,11 +193,12 @@ def _culprit(model: float, solver: float) -> Culprit:
         return "neither"
     if model >= CLEAR * solver:
         return "the model"
-    return "the solver" if solver >= CLEAR * model else "both"
+    return "the sampler" if solver >= CLEAR * model else "both"
 
 
-def _share(size: float) -> str:
-    return percent(1.0 + size).lstrip("+") if size < 2 else f"{number(100 * size, 2)}%"
+def share(size: float) -> str:
+    """How far samples are moved, of the data's spread: "11%"."""
+    return percent(1.0 + size, signed=False) if size < 2 else f"{number(100 * size, 2)}%"
 
 
 def _parts(key: Hashable) -> Sequence[object]:

@@ -13,6 +13,7 @@ from . import tables as frames
 from .cheapest import cheapest
 from .flow_or_diffusion import sides
 from .plates import Plate, Section, slug
+from .regression import lost
 from .report import Report
 from .summary import worst_pair
 from .tables import cell_title, metric_names
@@ -41,15 +42,23 @@ def _model_or_solver(report: Report) -> list[Plate]:
     chosen = blamed(report)
     if chosen is None:
         return []
+    said = lost(report.solver_answers, chosen[0][0], report.tables.baseline)
     note = (
-        "Both errors in one unit: how far they move samples, in the data's spread. The model's is what probes prove to "
-        "be avoidable, so at least that. Areas add up to the totals over each panel."
+        "Both errors in one unit: how far they move samples, in the data's spread, if those along the way add up. The "
+        "model's is what probes prove to be avoidable, so at least that. Areas add up to the totals over each panel."
     )
-    return [Plate("model-or-solver", partial(report.model_or_solver, *chosen), "Model or solver?", note)]
+    return [
+        Plate(
+            "model-or-solver",
+            partial(report.model_or_solver, *chosen),
+            "Model or sampler?",
+            " ".join((*filter(None, said), note)),
+        )
+    ]
 
 
 def blamed(report: Report) -> tuple[list[str], list[str]] | None:
-    """The worst model, with its baseline, and the settings whose solver errs least and most; None where none is known.
+    """The worst model, with its baseline, and the settings whose steps err least and most; None where none is known.
 
     What `Report.model_or_solver` takes.
     """

@@ -52,7 +52,7 @@ class Quantity:
 
 
 FIRST = Quantity("local_error", "size", "all", whole=False)
-"""What is shown at first, where it was measured: where the solver loses."""
+"""What is shown at first, where it was measured: where the sampler loses."""
 
 
 def offered_steps(steps: pd.DataFrame, whole: bool) -> list[Quantity]:

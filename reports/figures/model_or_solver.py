@@ -9,22 +9,25 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from ..model_or_solver import Answer
-from ..numbers import interval, number, percent
+from ..model_or_solver import Answer, Culprit, share
+from ..numbers import interval, number
 from ..tables import each
 from . import style
 
 COLUMNS = 2
+LARGER: dict[Culprit, str] = {
+    "the model": "mostly the model", "the sampler": "mostly the sampler", "both": "both alike", "neither": "little",
+}  # fmt: skip
 
 
 def model_or_solver(answers: Sequence[Answer], colours: dict[str, str], theme: style.Theme = "light") -> go.Figure:
-    """A panel per answer. Filled: the model's proven error; outlined: the solver's, interval by interval.
+    """A panel per answer. Filled: the model's proven error; outlined: the sampler's, interval by interval.
 
     Heights are how far samples are moved per e-fold of sigma, in percent of the data's spread, so areas are how far in
     all. The last interval, which ends at 0, is drawn one e-fold wide. Panels of one sampler setting share their scale.
     """
     if not answers:
-        return style.empty("No solver's steps were measured beside a model's errors.", theme)
+        return style.empty("No sampler's steps were measured beside a model's errors.", theme)
     columns = min(COLUMNS, len(answers))
     rows = math.ceil(len(answers) / columns)
     figure = make_subplots(
@@ -54,11 +57,7 @@ def model_or_solver(answers: Sequence[Answer], colours: dict[str, str], theme: s
 
 
 def _summary(one: Answer) -> str:
-    return f"{one.culprit}: solver {_percent(one.solver)}, model at least {_percent(one.model)}"
-
-
-def _percent(size: float) -> str:
-    return percent(1.0 + size, signed=False) if size < 2 else f"{number(100 * size, 2)}%"
+    return f"{LARGER[one.culprit]}: model at least {share(one.model)}, sampler {share(one.solver)}"
 
 
 def _model(figure: go.Figure, one: Answer, colour: str, place: dict[str, int]) -> None:
@@ -82,7 +81,7 @@ def _solver(figure: go.Figure, intervals: pd.DataFrame, place: dict[str, int], t
         end = row.sigma_next or row.sigma / math.e
         height = 100 * row.size / math.log(row.sigma / end)
         told = (
-            f"<b>the solver</b> from σ {number(row.sigma, 2)} to {number(row.sigma_next, 2)}"
+            f"<b>the sampler</b> from σ {number(row.sigma, 2)} to {number(row.sigma_next, 2)}"
             f"<br>{number(100 * row.size, 2)}% {interval(100 * row.low, 100 * row.high, 2)} in this step"
         )
         x, y, hover = [*x, row.sigma, end], [*y, height, height], [*hover, told, told]
@@ -100,6 +99,6 @@ def _legend(figure: go.Figure, theme: style.Theme) -> None:
         marker={"symbol": "square", "size": 13, "color": style.rgba(quiet, 0.4), "line": {"width": 2, "color": quiet}},
     )  # fmt: skip
     figure.add_scatter(
-        x=[None], y=[None], mode="lines", name="the solver's, by step", row=1, col=1, hoverinfo="skip",
+        x=[None], y=[None], mode="lines", name="the sampler's, step by step", row=1, col=1, hoverinfo="skip",
         line={"color": style.ink(theme), "width": 1.8},
     )  # fmt: skip

@@ -18,10 +18,10 @@ from sigmascope.reports.report import assemble
 from sigmascope.reports.tables import samplers
 from sigmascope.reports.trajectories import of_quantity, of_setting, offered_steps, settings
 
-from .test_pages import open_page, words
+from .test_pages import open_page, opened, words
 
 EVALS = Path(__file__).parents[1] / "evals"
-TABS = ("Quality and cost", "Model or solver?", "Step by step", "Film", "Flow or diffusion")
+TABS = ("Quality and cost", "Model or sampler?", "Step by step", "Film", "Flow or diffusion")
 SUITE = """
 schema = 1
 name = "walked"
@@ -75,7 +75,7 @@ def test_every_tab_in_every_state(
 @pytest.mark.parametrize(
     ("tab", "line"),
     [
-        ("Model or solver?", 'probes = ["local_error"]'), ("Step by step", '"straightness"'), ("Film", "film = 4"),
+        ("Model or sampler?", 'probes = ["local_error"]'), ("Step by step", '"straightness"'), ("Film", "film = 4"),
         ("Flow or diffusion", 'probes = ["straightness"]'),
     ],
 )  # fmt: skip
@@ -102,7 +102,7 @@ def test_the_answer_stands_above_the_figure(monkeypatch: pytest.MonkeyPatch, sto
 
 
 def test_the_regressed_models_answer_is_given_first(monkeypatch: pytest.MonkeyPatch, walked: Path) -> None:
-    app = open_page(monkeypatch, walked, "samplers", view="Model or solver?", blamed="two")
+    app = open_page(monkeypatch, walked, "samplers", view="Model or sampler?", blamed="two")
     report = assemble(Store(walked).runs())
     own = [one for one in report.solver_answers if one.setting["model"] == "two"]
     assert len(own) == 2
@@ -170,5 +170,6 @@ def test_a_parameterization_page_begins_with_what_breaks(monkeypatch: pytest.Mon
 def test_the_views_link_holds_the_tab(monkeypatch: pytest.MonkeyPatch, walked: Path) -> None:
     app = open_page(monkeypatch, walked, "samplers", view="Film", film_sample="1")
     assert app.selectbox(key="film_sample").value == "1"
+    opened(app, "film")
     assert any("view=Film" in code.value and "film_sample=1" in code.value for code in app.code)
     assert json.loads(app.main.get("plotly_chart")[0].proto.spec)["data"], "a picture"

@@ -53,7 +53,7 @@ def asked(one: Denoiser, sampler: str, steps: int) -> Answer:
 
 def test_coarse_steps_of_an_exact_denoiser_are_the_solvers_fault() -> None:
     one = asked(denoiser(torch.zeros_like), "euler", 6)
-    assert one.culprit == "the solver"
+    assert one.culprit == "the sampler"
     assert one.model == 0.0
     # a step of Euler's misses |f - flow| of the state, of whose variance f^2 is left for the next
     sigmas, expected = GRIDS["karras"](EDM(), 6).numpy(), 0.0
@@ -65,7 +65,7 @@ def test_coarse_steps_of_an_exact_denoiser_are_the_solvers_fault() -> None:
     # every step scales the same 320 normals, whose root mean square is known to 1 / sqrt(640): 4.5 times that
     assert abs(one.solver / expected - 1) < 4.5 / math.sqrt(640)
     assert one.solver_low < one.solver < one.solver_high
-    assert "the solver. Its steps move samples by up to" in one.text
+    assert "most of what is left is the sampler's. The sampler's steps move samples by" in one.text
     assert "no error of the model is proven" in one.text
 
 

@@ -1,0 +1,63 @@
+"""What got lost against a baseline: by the model's own errors, in the sampler's steps, or nothing; with numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from sigmascope.reports.model_or_solver import Answer, Culprit
+from sigmascope.reports.regression import lost
+
+SIGMAS = np.array([0.1, 0.3, 1.0, 3.0, 10.0])
+
+
+def answer(name: str, model: list[float], sampler: list[float], steps: int = 20, culprit: Culprit = "both") -> Answer:
+    """Sizes by level, and by interval between neighbouring levels."""
+    levels = pd.DataFrame({"sigma": SIGMAS, "size": model, "because": "calibration slope"})
+    ends = {"sigma": SIGMAS[:0:-1], "sigma_next": SIGMAS[-2::-1]}
+    intervals = pd.DataFrame({**ends, "size": sampler, "low": sampler, "high": sampler})
+    total, setting = sum(sampler), {"model": name, "sampler": "heun", "steps": steps, "grid": "karras", "guidance": ""}
+    moved = float(np.trapezoid(model, np.log(SIGMAS)))
+    return Answer(setting, culprit, moved, total, 0.99 * total, 1.01 * total, levels, intervals)
+
+
+FLAT, BUMP = [0.02] * 5, [0.02, 0.02, 0.12, 0.02, 0.02]
+BASE = answer("base", FLAT, [0.02] * 4)
+
+
+def test_a_model_that_errs_more_is_blamed_with_the_band() -> None:
+    own = answer("new", BUMP, [0.02] * 4)
+    first, why = lost([own, BASE], "new", "base")
+    # flat: 0.02 ln 100 = 9.2%; a triangle of 0.1 over two intervals of ln 3.33 and ln 3 adds 0.05 ln 10 = 11.5%
+    assert "comes from the model: its proven errors move samples by 21% of the data's spread instead of 9.2%" in first
+    assert first.endswith("most at sigma 1.0.")
+    assert "lose no more than before (8.0%, 8.0% in base)" in why
+
+
+def test_steps_that_lose_more_where_the_model_does_are_the_models_doing_too() -> None:
+    near, far = [0.02, 0.06, 0.02, 0.02], [0.06, 0.02, 0.02, 0.02]  # from 10 down: the second ends at 1, in the band
+    assert "its field is rougher there" in lost([answer("new", BUMP, near), BASE], "new", "base")[1]
+    said = lost([answer("new", BUMP, far), BASE], "new", "base")[1]
+    assert "its field is rougher there" not in said
+    assert "the model's paths are harder to follow" in said
+
+
+def test_coarse_steps_that_dominate_in_both_are_said_to_do_so() -> None:
+    pairs = [answer(name, sizes, [0.2] * 4, 5, "the sampler") for name, sizes in (("new", BUMP), ("base", FLAT))]
+    first, why = lost([*pairs, answer("new", BUMP, [0.02] * 4), BASE], "new", "base")
+    assert "comes from the model" in first
+    assert (
+        "the sampler's steps are the larger error in both alike (80%, 80% in base)" in why
+    )
+
+
+def test_only_the_steps_lose_more() -> None:
+    first, why = lost([answer("new", FLAT, [0.05] * 4), BASE], "new", "base")
+    assert "comes from the sampler's steps: with heun, 20 steps (karras) they move samples by 20%" in first
+    assert "did not grow: 9.2%, 9.2% in base" in why
+
+
+def test_nothing_lost_and_nothing_to_compare() -> None:
+    better = answer("new", [0.01] * 5, [0.02] * 4)
+    assert "by no more than base does" in lost([better, BASE], "new", "base")[0]
+    assert lost([BASE], "base", "base") == ("", "")
+    assert lost([answer("new", FLAT, [0.1] * 4, steps=7), BASE], "new", "base") == ("", "")
