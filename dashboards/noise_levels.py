@@ -12,6 +12,8 @@ from ..reports import tables
 from ..reports.negligible import told_least
 from ..reports.numbers import number
 from ..reports.quantities import LOSSES, Curve, offered, quantities, slices, told
+from ..reports.summary import worst_level
+from .behind import images_behind
 from .downloads import offer
 from .view import UNIT_NAMES, View, plain, show
 
@@ -30,7 +32,7 @@ def page(view: View) -> None:
         )  # fmt: skip
     chosen = "" if weighting == NONE else str(weighting)
     figure = view.report.noise_levels(unit, view.theme, sigma_data, curve, chosen)
-    picture, images = st.columns([2.3, 1], gap="small")
+    picture, images = st.columns([1.9, 1], gap="small")
     with picture:
         clicked = partial(_clicked, view)
         show(figure, FIGURE, on_select=clicked, selection_mode="points")
@@ -85,10 +87,12 @@ def _explained(view: View, curve: Curve | None) -> None:
     if curve is None or rule is None:
         return
     sides = [f"**{side}** {plain(words)}" for side, words in (("above", rule.above), ("below", rule.below)) if words]
-    cause = plain(rule.cause[:1].upper() + rule.cause[1:])
+    cause = plain(f"Possible cause: {rule.cause}")
     small = ""
     if len(view.report.negligible(curve)):
-        small = " " + plain(f"Grey: surely not a perfect denoiser's, but {told_least(rule)}, so it is no finding.")
+        small = " " + plain(
+            f"Grey: surely not a perfect denoiser's, but {told_least(rule)}: below a finding's threshold."
+        )
     st.caption(f"{plain(curve.name)}. A model {'; '.join(sides)}. {cause}.{small}")
 
 
@@ -102,30 +106,24 @@ def _clicked(view: View) -> None:
 
 
 def _images(view: View) -> None:
-    """The worst images of a model and level: of the clicked point, at first of the worst level of all."""
+    """The images of a model and level: of the clicked point, at first of the worst level of all."""
     levels = view.report.tables.levels
     models = [label for label in view.report.tables.labels if label in set(levels["model"])]
     if not models:
         return
-    model, level = worst(view) or (models[0], int(levels["level"].max()))
+    model, level = worst_level(view.report) or (models[0], int(levels["level"].max()))
     sigmas = levels.drop_duplicates("level").set_index("level")["sigma"].sort_index()
     numbers = [int(one) for one in sigmas.index]
     left, right = st.columns([1.5, 1])
     # once a click has set them, Streamlit wants no other beginning beside it
     first = {"of": models.index(model), "level": numbers.index(level)}
     first = {key: 0 if key in st.session_state else index for key, index in first.items()}
-    of = left.selectbox("Worst images of", models, index=first["of"], key="of", bind="query-params")
+    of = left.selectbox("Images of", models, index=first["of"], key="of", bind="query-params")
     at = right.selectbox(
         "at sigma", numbers, index=first["level"], key="level", bind="query-params",
         format_func=lambda one: number(sigmas[one], 3),
     )  # fmt: skip
-    show(view.report.worst_images(of, at, view.theme), "worst-figure")
-    st.caption("The largest squared errors at this level: image, class, error. Click a point of a curve for others.")
-    comparison = next((one for one in view.report.comparisons if one.candidate == of), None)
-    if comparison is not None:
-        with st.expander(plain(f"Where {of} loses most against {comparison.baseline}")):
-            rows = tables.worst_images(view.report.tables.evaluations, comparison.baseline, of, at)
-            st.dataframe(rows, hide_index=True, column_config={"image": "image id"})
+    images_behind(view, str(of), int(at))
 
 
 def _slices(view: View, curve: Curve) -> None:
@@ -139,14 +137,3 @@ def _slices(view: View, curve: Curve) -> None:
     show(figure, "slices-figure")
     rows = partial(quantities, view.report.tables, parts)
     offer(view, "slices", figure, rows, f"slices({model!r}, {curve!r})")
-
-
-def worst(view: View) -> tuple[str, int] | None:
-    """The model and level of the largest ratio to the baseline."""
-    tops = []
-    for comparison in view.report.comparisons:
-        top = comparison.levels.sort_values("ratio", ascending=False).head(1)
-        tops += [
-            (ratio, comparison.candidate, int(level)) for ratio, level in zip(top["ratio"], top["level"], strict=True)
-        ]
-    return max(tops)[1:] if tops else None

@@ -8,6 +8,7 @@ import streamlit as st
 
 from ..reports.numbers import number
 from ..reports.samples import DIFFERENCE, LOWEST_FIRST, SCORES, Sampled
+from ..reports.summary import worst_level
 from .downloads import offer
 from .view import View, choose_setting, plain, show
 
@@ -131,7 +132,7 @@ def _large(view: View, setting: dict[str, Any], sampled: Sampled, ids: list[int]
     label = sampled.classes.get(sample, -1)
     show(view.report.closeup(sample, setting, view.theme), "closeup-figure")
     said = f"Class {label}. " if label >= 0 else ""
-    said += "Apart: less the baseline's image; mid-grey is no difference. "
+    said += "− baseline: less the baseline's image; mid-grey is no difference. "
     said += NEIGHBOURS if sampled.beside else NOT_SCORED
     st.caption(said)
 
@@ -143,17 +144,18 @@ def _worst(view: View) -> None:
         st.info("No noise levels were measured in this run.")
         return
     sigmas = dict(zip(levels["level"].astype(int), levels["sigma"].astype(float), strict=True))
-    middle = list(sigmas)[len(sigmas) // 2]
+    top = worst_level(view.report)
+    first = top[1] if top and top[1] in sigmas else list(sigmas)[len(sigmas) // 2]
     level = st.select_slider(
-        "Noise level, sigma", list(sigmas), value=middle, key="worst_level", bind="query-params",
+        "Noise level, sigma", list(sigmas), value=first, key="worst_level", bind="query-params",
         format_func=lambda one: number(sigmas[one], 3),
     )  # fmt: skip
     st.caption(
-        "By its number and class each image's squared error. Base: the baseline's answer to the same image and noise, "
-        "where it was kept. Apart: mid-grey where answer and truth agree."
+        "Beside each image its number (class) and squared error, the baseline's first where it kept the same image and "
+        "noise; those stand first. Answer − truth: mid-grey where they agree."
     )
     places = st.columns(2)
     for index, model in enumerate(view.report.tables.labels):
         with places[index % 2]:
             st.markdown(f"**{plain(model)}**")
-            show(view.report.worst_images(model, level, view.theme), f"worst-{index}-figure")
+            show(view.report.worst_images(model, level, view.theme, "hardest"), f"worst-{index}-figure")

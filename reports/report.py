@@ -130,7 +130,7 @@ class Report:
         small = () if curve is None else self.negligible(curve)["sigma"].tolist()
         return noise_levels(
             table, self.bands, self.reference, self.colours, unit, theme, asked, weights, weighting.replace("_", " "),
-            small,
+            small, self.diagnoses,
         )  # fmt: skip
 
     def where(self, theme: style.Theme = "light") -> go.Figure:
@@ -139,8 +139,10 @@ class Report:
 
     @remembered
     def probes(self, chosen: Sequence[Curve], theme: style.Theme = "light") -> go.Figure:
-        """The curves of probes, one under another, with the bands of what is wrong."""
-        return probes(quantities(self.tables, chosen), self.colours, theme, self.diagnoses)
+        """The curves of probes, one under another, with the bands of what is wrong, and grey where it is no finding."""
+        small = {curve: self.negligible(curve)["sigma"].tolist() for curve in chosen}
+        table = quantities(self.tables, chosen)
+        return probes(table, self.colours, theme, self.diagnoses, small, self.tables.baseline)
 
     @remembered
     def slices(self, model: str, curve: Curve, theme: style.Theme = "light") -> go.Figure:
@@ -158,11 +160,20 @@ class Report:
         return (rows if level is None else rows[rows["level"] == level]), self.runs[source].worst(name)
 
     @remembered
-    def worst_images(self, model: str, level: int, theme: style.Theme = "light") -> go.Figure:
+    def worst_images(
+        self, model: str, level: int, theme: style.Theme = "light", first: strips.First = "losses"
+    ) -> go.Figure:
         """The strip behind a point of a curve, the baseline's answers beside the model's where they are at hand."""
         own, base = self.worst(model, level), self.tables.baseline
         other = None if model == base else self.worst(base, level)
-        return strips.worst(model, own, self.colours, theme, base, other)
+        return strips.worst(model, own, self.colours, theme, base, other, first)
+
+    @remembered
+    def kept_image(self, model: str, image: int, theme: style.Theme = "light") -> go.Figure:
+        """One image at every noise level at which the model kept it."""
+        base = self.tables.baseline
+        other = None if model == base else self.worst(base)
+        return strips.image(model, self.worst(model), image, self.colours, theme, base, other)
 
     @remembered
     def denoise_strips(self, models: Sequence[str], theme: style.Theme = "light") -> go.Figure:
@@ -274,7 +285,7 @@ class Report:
 
     @remembered
     def parameterizations(self, theme: style.Theme = "light") -> go.Figure:
-        return parameterizations(frames.parameterizations(self.tables), self.colours, theme)
+        return parameterizations(frames.parameterizations(self.tables), self.colours, theme, self.tables.baseline)
 
     @remembered
     def overview(self, theme: style.Theme = "light") -> go.Figure:

@@ -12,10 +12,11 @@ from plotly.subplots import make_subplots
 
 from ...metrics.units import Unit
 from ..compare import Band
+from ..diagnosis import Diagnosis
 from ..numbers import interval, number, percent, sigma_range
 from ..tables import by, each
 from . import style
-from .probes import panel, reach
+from .probes import grey_entry, panel
 
 UNIT_TITLES = {
     "x0": "in the image (x₀)", "eps": "in the noise (ε)", "v": "in v", "flow": "in the flow velocity",
@@ -27,8 +28,6 @@ HEIGHTS = {1: 380, 2: 600, 3: 650}
 FLOOR = "best without a network"
 LEGEND = 32
 """Characters of a model's name in the legend: a line of a phone; hovers have all of it."""
-SEEN = 0.03
-"""Of a panel's height: what a reader sees."""
 WEIGHT_SHARE = 0.45
 """Of the upper panel, the height of the training weights."""
 
@@ -44,15 +43,16 @@ def noise_levels(
     weights: pd.DataFrame | None = None,
     weighting: str = "",
     small: Sequence[float] = (),
+    found: Sequence[Diagnosis] = (),
 ) -> go.Figure:
     """Two panels over one logarithmic sigma axis, from `tables.noise_levels` and the comparisons' bands.
 
     baseline: what the ratios are against; "its baseline" where models have different ones.
     quantity: one curve of `quantities.quantities`, for a third panel.
-    small: sigmas of `negligible.negligible`, shaded in the third panel.
+    small: sigmas of `negligible.negligible`, grey in the third panel; found: what is wrong, its bands shaded there.
     weights: `quantities.training_weights`, drawn behind the error as a grey area; `weighting` is its name.
     The lower panel draws ln(ratio), so that twice and half are as far from the baseline; labels read in percent.
-    Each model's worst significant band, the three largest of them, is shaded in both panels and named in the lower one.
+    Each model's worst significant band, the three largest of them, is shaded in both and named in the lower one.
     """
     if table.empty:
         return style.empty("No noise levels were measured in this run.", theme)
@@ -60,7 +60,7 @@ def noise_levels(
     asked = quantity is not None and not quantity.empty
     panels = 1 + bool(compared) + asked
     figure = make_subplots(rows=panels, cols=1, shared_xaxes=True, vertical_spacing=0.06 if panels < 3 else 0.04)
-    for model, rows in by(table, "model"):
+    for model, rows in sorted(by(table, "model"), key=lambda one: one[0] != baseline):
         symbol = style.symbol(model, colours)
         _curve(figure, rows, colours[model], symbol, model == baseline)
         if model in compared:
@@ -69,12 +69,11 @@ def noise_levels(
     if weights is not None:
         _weights(figure, weights, weighting, theme)
     _axes(figure, table, unit, panels)
-    if quantity is not None and asked:
-        panel(figure, quantity, colours, panels, theme)
-        _small(figure, visible(small, quantity), table, panels, theme)
+    if quantity is not None and asked and panel(figure, quantity, colours, panels, theme, baseline, found, small):
+        grey_entry(figure, theme)
     if compared:
         _ratio_axis(figure, table, baseline, colours)
-        _name_bands(figure, named_bands(bands), table, colours, panels)
+        _name_bands(figure, named_bands(bands), table, colours)
         _note_what_leaves(figure, table, theme)
     return figure.update_layout(template=style.template(theme), height=HEIGHTS[panels], margin_b=76)
 
@@ -102,7 +101,7 @@ def _curve(figure: go.Figure, rows: pd.DataFrame, colour: str, symbol: str, is_b
     ]
     figure.add_scatter(
         x=rows["sigma"], y=rows["error"], mode="lines+markers", name=_legend_name(rows, is_baseline),
-        legendgroup=name, line={"color": colour, "width": 2}, marker={"size": 6, "color": colour, "symbol": symbol},
+        legendgroup=name, line=style.line(colour, is_baseline), marker={"size": 6, "color": colour, "symbol": symbol},
         text=hover, hoverinfo="text", customdata=rows[["model", "level"]], row=1, col=1,
     )  # fmt: skip
 
@@ -166,31 +165,6 @@ def _axes(figure: go.Figure, table: pd.DataFrame, unit: Unit, panels: int) -> No
     figure.update_yaxes(**style.log_axis(errors.min(), errors.max()), title_text=title, row=1, col=1)
 
 
-def visible(small: Sequence[float], quantity: pd.DataFrame) -> list[float]:
-    """Of these sigmas, those at which a reader sees the curve leave the perfect denoiser's line, where there is one."""
-    low, high = reach(quantity)
-    away = (quantity["value"] - quantity["optimal"]).abs()
-    seen = set(quantity.loc[away.isna() | (away > SEEN * (high - low)), "sigma"])
-    return [sigma for sigma in small if sigma in seen]
-
-
-def _small(figure: go.Figure, small: Sequence[float], table: pd.DataFrame, row: int, theme: style.Theme) -> None:
-    """Shades levels at which leaving the healthy range doesn't matter, stretch by stretch; the longest is named."""
-    sigmas = np.sort(table.drop_duplicates("level")["sigma"].to_numpy(float))
-    inside = np.isclose(sigmas[:, None], np.asarray(small, float), rtol=1e-9).any(axis=1)
-    ends = np.flatnonzero(np.diff(np.concatenate(([False], inside, [False])).astype(int)))
-    stretches = [style.half_way(sigmas[a], sigmas[b - 1], sigmas) for a, b in zip(ends[::2], ends[1::2], strict=True)]
-    for left, right in stretches:
-        grey = style.rgba(style.quiet(theme), 0.16)
-        style.shade(figure, left, right, row, fillcolor=grey, line_width=0, name="small")
-    if stretches:
-        left, right = max(stretches, key=lambda one: one[1] / one[0])
-        figure.add_annotation(
-            x=math.log10(left * right) / 2, xref=f"x{row}", y=0.98, yref=f"y{row} domain", yanchor="top",
-            text="too small to matter", showarrow=False, font={"size": 11, "color": style.quiet(theme)}, name="small",
-        )  # fmt: skip
-
-
 def _ratio_axis(figure: go.Figure, table: pd.DataFrame, baseline: str, colours: dict[str, str]) -> None:
     low, high = ratio_range(table)
     reach = math.log(high / low)
@@ -225,14 +199,11 @@ def _note_what_leaves(figure: go.Figure, table: pd.DataFrame, theme: style.Theme
         )  # fmt: skip
 
 
-def _name_bands(
-    figure: go.Figure, bands: Sequence[Band], table: pd.DataFrame, colours: dict[str, str], panels: int
-) -> None:
+def _name_bands(figure: go.Figure, bands: Sequence[Band], table: pd.DataFrame, colours: dict[str, str]) -> None:
     middle = math.sqrt(table["sigma"].min() * table["sigma"].max())
-    sigmas = np.sort(table["sigma"].unique())
     for row, band in enumerate(bands):
-        left, right = style.half_way(band.sigma_low, band.sigma_high, sigmas)
-        for each_row in range(1, panels + 1):
+        left, right = style.ends(band.sigma_low, band.sigma_high)
+        for each_row in (1, 2):
             style.shade(figure, left, right, each_row, fillcolor=colours[band.model], opacity=0.12, line_width=0)
         rows = table[
             (table["model"] == band.model) & table["sigma"].between(band.sigma_low * 0.999, band.sigma_high * 1.001)

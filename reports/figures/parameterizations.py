@@ -11,13 +11,15 @@ from ..tables import by, each
 from . import style
 
 PANELS = (
-    ("raw", "raw output", "as the network emits it"),
-    ("x0", "in the image (x₀)", "raw output × gain to x₀"),
-    ("eps", "in the noise (ε)", "raw output × gain to ε"),
+    ("raw", "raw output error", "of what the network emits"),
+    ("x0", "in the image (x₀)", "raw output error × gain to image"),
+    ("eps", "in the noise (ε)", "raw output error × gain to noise"),
 )
 
 
-def parameterizations(table: pd.DataFrame, colours: dict[str, str], theme: style.Theme = "light") -> go.Figure:
+def parameterizations(
+    table: pd.DataFrame, colours: dict[str, str], theme: style.Theme = "light", baseline: str = ""
+) -> go.Figure:
     """Three panels of root-mean-square error over sigma, on one scale, from `tables.parameterizations`."""
     if table.empty:
         return style.empty("No noise levels were measured for a known parameterization in this run.", theme)
@@ -25,10 +27,10 @@ def parameterizations(table: pd.DataFrame, colours: dict[str, str], theme: style
         rows=1, cols=3, shared_yaxes=True, horizontal_spacing=0.02,
         subplot_titles=[style.heading(title, note) for _, title, note in PANELS],
     )  # fmt: skip
-    for model, rows in by(table, "model"):
+    for model, rows in sorted(by(table, "model"), key=lambda one: one[0] != baseline):
         form = rows["parameterization"].iloc[0]
         for column, (quantity, _, _) in enumerate(PANELS, start=1):
-            _curve(figure, rows, quantity, f"{style.text(model)} ({style.text(form)})", colours, column)
+            _curve(figure, rows, quantity, f"{style.text(model)} ({style.text(form)})", colours, column, baseline)
     style.titles(figure)
     figure.update_xaxes(**style.log_axis(table["sigma"].min(), table["sigma"].max()), title_text="noise level σ")
     shown = table[[quantity for quantity, _, _ in PANELS]].to_numpy(float)
@@ -38,7 +40,13 @@ def parameterizations(table: pd.DataFrame, colours: dict[str, str], theme: style
 
 
 def _curve(
-    figure: go.Figure, rows: pd.DataFrame, quantity: str, name: str, colours: dict[str, str], column: int
+    figure: go.Figure,
+    rows: pd.DataFrame,
+    quantity: str,
+    name: str,
+    colours: dict[str, str],
+    column: int,
+    baseline: str,
 ) -> None:
     model = str(rows["model"].iloc[0])
     colour, symbol = colours[model], style.symbol(model, colours)
@@ -50,6 +58,6 @@ def _curve(
     ]
     figure.add_scatter(
         x=rows["sigma"], y=rows[quantity], mode="lines+markers", name=name, legendgroup=name, showlegend=column == 1,
-        line={"color": colour, "width": 2}, marker={"size": 5, "color": colour, "symbol": symbol},
+        line=style.line(colour, model == baseline), marker={"size": 5, "color": colour, "symbol": symbol},
         text=hover, hoverinfo="text", row=1, col=column,
     )  # fmt: skip

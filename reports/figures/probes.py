@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,9 @@ PANEL = 190
 """Pixels high."""
 LOG_FROM = 30.0
 """Values above 0 that span more than this factor stand on a logarithmic axis."""
+BELOW = "below the threshold of a finding"
+SEEN = 0.03
+"""Of a panel's height: what a reader sees."""
 OVERSHOOT = 0.6
 """How far intervals may stretch an axis, in spans of the values: one unsure level must not flatten all others."""
 
@@ -29,19 +32,26 @@ def probes(
     colours: dict[str, str],
     theme: style.Theme = "light",
     found: Sequence[Diagnosis] = (),
+    small: Mapping[Curve, Sequence[float]] | None = None,
+    baseline: str = "",
 ) -> go.Figure:
-    """From `quantities.quantities`: a panel for each curve in order, the bands of `found` shaded in its own."""
+    """From `quantities.quantities`: a panel for each curve in order, the bands of `found` shaded in its own.
+
+    small: of a curve the sigmas of `negligible.negligible`, in grey.
+    """
     if table.empty:
         return style.empty("No probe measured this in these runs.", theme)
     panels = list(curves(table))
     figure = make_subplots(rows=len(panels), cols=1, shared_xaxes=True, vertical_spacing=0.2 / (len(panels) + 3))
+    grey = False
     for row, (curve, rows) in enumerate(panels, start=1):
-        panel(figure, rows, colours, row, theme)
-        shade(figure, [one for one in found if is_about(one, curve)], table, colours, row)
+        grey |= panel(figure, rows, colours, row, theme, baseline, found, (small or {}).get(curve, ()))
     seen: set[str] = set()
     for trace in figure.data:  # each model once, where it first appears
         trace.showlegend = bool(trace.mode == "lines+markers" and trace.legendgroup not in seen)
         seen |= {trace.legendgroup} if trace.showlegend else set()
+    if grey:
+        grey_entry(figure, theme)
     first, last = table["sigma"].min(), table["sigma"].max()
     figure.update_xaxes(**style.log_axis(first, last), range=[math.log10(first / 1.08), math.log10(last * 1.08)])
     figure.update_xaxes(title_text="noise level σ", row=len(panels), col=1)
@@ -58,12 +68,25 @@ def is_about(found: Diagnosis, curve: Curve) -> bool:
     return (found.rule.probe, found.rule.quantity, found.slice) == (curve.probe, curve.quantity, curve.slice)
 
 
-def panel(figure: go.Figure, rows: pd.DataFrame, colours: dict[str, str], row: int, theme: style.Theme) -> None:
-    """One curve of every model, with its interval, and a dashed line where a perfect denoiser lies."""
+def panel(
+    figure: go.Figure,
+    rows: pd.DataFrame,
+    colours: dict[str, str],
+    row: int,
+    theme: style.Theme,
+    baseline: str = "",
+    found: Sequence[Diagnosis] = (),
+    small: Sequence[float] = (),
+) -> bool:
+    """One curve of every model, with its interval, and a dashed line where a perfect denoiser lies.
+
+    Shaded: the bands of those of `found` that are about this curve, and in grey the levels of `small`; whether there
+    is such a level, for the legend.
+    """
     low, high = reach(rows)
     logarithmic = low > 0 and high > LOG_FROM * low
-    for model, own in by(rows, "model"):
-        _line(figure, own, model, colours, row, (low, high) if logarithmic else None)
+    for model, own in sorted(by(rows, "model"), key=lambda one: one[0] != baseline):
+        _line(figure, own, model, colours, row, (low, high) if logarithmic else None, model == baseline)
     curve = next(curves(rows))[0]
     words = [style.text(curve.probe.replace("_", " ")), f"<b>{style.text(curve.quantity.replace('_', ' '))}</b>"]
     words += [] if curve.slice == "all" else [style.text(curve.slice)]
@@ -77,6 +100,11 @@ def panel(figure: go.Figure, rows: pd.DataFrame, colours: dict[str, str], row: i
                 xref="x domain", xanchor="right", y=math.log10(optimal) if logarithmic else optimal, yanchor="bottom",
                 row=row, col=1,
             )  # fmt: skip
+    for one in found:
+        if is_about(one, curve):
+            left, right = style.ends(one.sigma_low, one.sigma_high)
+            style.shade(figure, left, right, row, fillcolor=colours[one.model], opacity=0.12, line_width=0)
+    return _grey(figure, visible(small, rows), rows, row, theme)
 
 
 def reach(rows: pd.DataFrame) -> tuple[float, float]:
@@ -92,14 +120,35 @@ def reach(rows: pd.DataFrame) -> tuple[float, float]:
     return min(bottom, low) - 0.06 * span, max(top, high) + 0.06 * span
 
 
-def shade(
-    figure: go.Figure, found: Sequence[Diagnosis], table: pd.DataFrame, colours: dict[str, str], row: int
-) -> None:
-    """Colour the band of each finding, half-way to the neighbouring levels."""
-    sigmas = np.sort(table["sigma"].unique())
-    for one in found:
-        left, right = style.half_way(one.sigma_low, one.sigma_high, sigmas)
-        style.shade(figure, left, right, row, fillcolor=colours[one.model], opacity=0.12, line_width=0)
+def visible(small: Sequence[float], rows: pd.DataFrame) -> list[float]:
+    """Of these sigmas, those at which a reader sees the curve leave the perfect denoiser's line, where there is one."""
+    low, high = reach(rows)
+    away = (rows["value"] - rows["optimal"]).abs()
+    seen = set(rows.loc[away.isna() | (away > SEEN * (high - low)), "sigma"])
+    return [sigma for sigma in small if sigma in seen]
+
+
+def _grey(figure: go.Figure, small: Sequence[float], rows: pd.DataFrame, row: int, theme: style.Theme) -> bool:
+    """Shades levels at which leaving the healthy range is no finding, stretch by stretch."""
+    sigmas = np.sort(rows.drop_duplicates("level")["sigma"].to_numpy(float))
+    inside = np.isclose(sigmas[:, None], np.asarray(small, float), rtol=1e-9).any(axis=1)
+    turns = np.flatnonzero(np.diff(np.concatenate(([False], inside, [False])).astype(int)))
+    for first, beyond in zip(turns[::2], turns[1::2], strict=True):
+        left, right = style.ends(sigmas[first], sigmas[beyond - 1])
+        style.shade(figure, left, right, row, fillcolor=_grey_ink(theme), line_width=0, name="small")
+    return bool(len(turns))
+
+
+def grey_entry(figure: go.Figure, theme: style.Theme) -> None:
+    """What grey means, in the legend, where it hides no curve."""
+    figure.add_scatter(
+        x=[None], y=[None], mode="markers", name=BELOW, hoverinfo="skip", row=1, col=1,
+        marker={"symbol": "square", "size": 13, "color": _grey_ink(theme)},
+    )  # fmt: skip
+
+
+def _grey_ink(theme: style.Theme) -> str:
+    return style.rgba(style.quiet(theme), 0.2)
 
 
 def _line(
@@ -109,6 +158,7 @@ def _line(
     colours: dict[str, str],
     row: int,
     ends: tuple[float, float] | None,
+    beneath: bool,
 ) -> None:
     """`ends` of a logarithmic axis: an interval that reaches 0 is drawn to the axis' end, as it is."""
     name, low, high = style.text(model), rows["low"], rows["high"]
@@ -124,6 +174,6 @@ def _line(
     ]
     figure.add_scatter(
         x=rows["sigma"], y=rows["value"], mode="lines+markers", name=name, legendgroup=name, showlegend=False,
-        line={"color": colour, "width": 2}, marker={"size": 6, "color": colour, "symbol": symbol},
+        line=style.line(colour, beneath), marker={"size": 6, "color": colour, "symbol": symbol},
         text=hover, hoverinfo="text", customdata=rows[["model", "level"]], row=row, col=1,
     )  # fmt: skip

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from ..numbers import number
+from ..numbers import number, percent
 from ..tables import each
 from . import style
-from .pictures import grid
+from .pictures import grid, targets
 
 Pictures = Mapping[int, np.ndarray]
 """`Run.worst`: tile number -> HWC uint8."""
 Shown = tuple[pd.DataFrame, Pictures]
 """Rows of table `worst` of one model, and its pictures."""
 
+First = Literal["losses", "hardest"]
+"""Which images of a level come first: those that lose most against the baseline, or those with the largest error."""
+
+KEYS = ["level", "image", "draw"]
+"""What two models must have in common for their answers to be compared."""
 NOISY, PREDICTION, TRUTH, DIFFERENCE = range(4)
 NOT_KEPT = "not<br>kept"
 """Of an image that another model got so wrong that it was kept, and this one did not."""
@@ -33,30 +38,90 @@ def worst(
     theme: style.Theme = "light",
     baseline: str = "",
     other: Shown | None = None,
+    first: First = "losses",
 ) -> go.Figure:
-    """A row per image: noisy input, the model's answer, the truth, how far they are apart (mid-grey: not at all).
+    """A row per image: noisy input, the model's answer, the truth, and answer less truth (mid-grey: no difference).
 
     Beside each row the image's id, its class, and its squared error. Where the baseline kept the same image and noise
-    too, its answer stands beside the model's.
+    too, its answer stands beside the model's, and its error before the model's. first: see `paired`.
     """
+    rows = paired(own[0], other[0] if other else None, first)
+    return _strip(model, (rows, own[1]), colours, theme, baseline, other)
+
+
+def image(
+    model: str,
+    own: Shown,
+    number: int,
+    colours: dict[str, str],
+    theme: style.Theme = "light",
+    baseline: str = "",
+    other: Shown | None = None,
+) -> go.Figure:
+    """The same of one image, a row for each noise level at which the model kept it, the least noise first."""
+    rows = paired(own[0], other[0] if other else None, "hardest")
+    rows = rows[rows["image"] == number].sort_values("sigma", kind="stable")
+    return _strip(model, (rows, own[1]), colours, theme, baseline, other, by_level=True)
+
+
+def paired(rows: pd.DataFrame, other: pd.DataFrame | None, first: First = "losses") -> pd.DataFrame:
+    """Rows of table `worst` of a model, with the baseline's error at the same image and noise as `base`, else NaN.
+
+    first: "losses", only those that both models kept, the largest loss first; "hardest", all, those that both kept
+    first, and then by the model's own error. Where no image was kept by both, it is always "hardest".
+    """
+    if rows.empty:
+        return rows.assign(base=np.nan)
+    if other is None or other.empty:
+        return rows.assign(base=np.nan).sort_values("rank", kind="stable")
+    base = other[[*KEYS, "error"]].rename(columns={"error": "base"})
+    joined = rows.merge(base, on=KEYS, how="left", validate="one_to_one")
+    both = joined[joined["base"].notna()]
+    if first == "losses" and len(both):
+        return both.iloc[np.argsort(both["base"] - both["error"], kind="stable")]
+    return joined.assign(alone=joined["base"].isna()).sort_values(["alone", "rank"], kind="stable")
+
+
+def _strip(
+    model: str,
+    own: Shown,
+    colours: dict[str, str],
+    theme: style.Theme,
+    baseline: str,
+    other: Shown | None,
+    by_level: bool = False,
+) -> go.Figure:
     rows, pictures = own
     if rows.empty or not pictures:
         return style.empty("No images were kept at this level.", theme)
     theirs = {} if other is None else _predictions(*other)
     beside = any(_key(row) in theirs for row in each(rows))
     answers = [_in_colour("base", colours[baseline])] if beside else []
-    titles = ["noisy", *answers, _in_colour("answer", colours[model]), "truth", "apart"]
+    titles = ["noisy", *answers, _in_colour("answer", colours[model]), "truth", "answer<br>− truth"]
     lines, names = [], []
+    said: dict[tuple[int, int], tuple[str, list[object]]] = {}
     for row in each(rows):
         own_four = [pictures.get(row.tile + offset) for offset in (NOISY, PREDICTION, TRUTH, DIFFERENCE)]
         if beside:
             own_four.insert(1, theirs.get(_key(row)))
         lines.append({place: image for place, image in enumerate(own_four) if image is not None})
-        label = f" ({row.label})" if row.label >= 0 else ""
-        names.append(f"#{row.image}{label}<br><b>{number(row.error, 2)}</b>")
+        names.append(_name(row, by_level))
+        hover = f"{_name(row, False)}<br>σ {number(row.sigma, 3)}"
+        said |= {(len(lines) - 1, place): (hover, [int(row.image)]) for place in lines[-1]}
     figure = grid(lines, names, titles, STRIP, theme, NOT_KEPT)
-    figure.update_layout(margin={"t": 28, "l": 8, "r": 8}, height=40 + STRIP * len(lines))
-    return figure.update_xaxes(tickangle=0, tickfont_size=11).update_yaxes(tickfont_size=11)
+    targets(figure, lines, said)
+    figure.update_layout(margin={"t": 44, "l": 8, "r": 8}, height=56 + STRIP * len(lines))
+    return figure.update_xaxes(tickangle=0, tickfont_size=11).update_yaxes(tickfont_size=10)
+
+
+def _name(row: Any, by_level: bool) -> str:
+    """ "#335 (6) <b>+45%</b><br>0.066 → 0.096": squared error, of the baseline first where it is known."""
+    label = f" ({row.label})" if row.label >= 0 else ""
+    head = f"σ {number(row.sigma, 2)}" if by_level else f"#{row.image}{label}"
+    if np.isnan(row.base):
+        return f"{head}<br><b>{number(row.error, 2)}</b>"
+    change = f" <b>{percent(row.error / row.base)}</b>" if row.base > 0 else ""
+    return f"{head}{change}<br>{number(row.base, 2)} → {number(row.error, 2)}"
 
 
 def levels(shown: Mapping[str, Shown], colours: dict[str, str], theme: style.Theme = "light") -> go.Figure:

@@ -7,7 +7,6 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -21,6 +20,11 @@ SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "star", "pentagon"
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 DIRECTIONS = {"lower": "← lower is better", "higher": "higher is better →", "": ""}
 FONT = "Inter, system-ui, -apple-system, 'Segoe UI', 'Helvetica Neue', 'DejaVu Sans', sans-serif"
+
+SEEN = 1.04
+"""A shade of less than this factor is none to the eye."""
+BENEATH = 5
+"""Pixels of the baseline's curve, drawn first: where another model's lies exactly on it, both are seen."""
 
 CLEAR = "rgba(0,0,0,0)"  # figures stand on the page's own ground
 
@@ -157,14 +161,12 @@ def coloured(model: str, colours: dict[str, str]) -> str:
     return f"<b><span style='color:{colours[model]}'>{text(model)}</span></b>"
 
 
-def half_way(low: float, high: float, sigmas: np.ndarray) -> tuple[float, float]:
-    """Where the shade of a band of levels begins and ends: half-way, in log sigma, to the neighbouring levels.
+def ends(low: float, high: float) -> tuple[float, float]:
+    """Where the shade of a band of levels begins and ends: at its first and last level, as its label says.
 
-    sigmas: all levels `(L,)`, ascending.
+    A single level's is as wide as it takes to be seen.
     """
-    first, last = (int(np.argmin(np.abs(np.log(sigmas / end)))) for end in (low, high))
-    left = math.sqrt(sigmas[max(first - 1, 0)] * sigmas[first])
-    return left, math.sqrt(sigmas[last] * sigmas[min(last + 1, len(sigmas) - 1)])
+    return (low, high) if high > low * SEEN else (low / SEEN, high * SEEN)
 
 
 def shade(figure: go.Figure, left: float, right: float, row: int, **look: Any) -> None:
@@ -184,6 +186,11 @@ def _panel(row: int) -> tuple[str, str]:
     """The axes of the panel in a row, the only one there."""
     number = "" if row == 1 else str(row)
     return f"x{number}", f"y{number}"
+
+
+def line(colour: str, beneath: bool) -> dict[str, Any]:
+    """A model's curve; `beneath` the others, if it is the baseline's."""
+    return {"color": colour, "width": BENEATH if beneath else 2}
 
 
 def interval_band(

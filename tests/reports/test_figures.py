@@ -76,10 +76,10 @@ def test_named_bands_are_few_and_large() -> None:
     assert named_bands([]) == []
 
 
-def test_a_shade_ends_half_way_to_the_neighbours() -> None:
-    sigmas = np.array([0.1, 1.0, 10.0, 100.0])
-    assert style.half_way(1.0, 10.0, sigmas) == pytest.approx((np.sqrt(0.1), np.sqrt(1000)))
-    assert style.half_way(0.1, 0.1, sigmas) == pytest.approx((0.1, np.sqrt(0.1)))
+def test_a_shade_ends_at_its_bands_own_levels() -> None:
+    assert style.ends(0.1, 10.0) == (0.1, 10.0)
+    low, high = style.ends(1.0, 1.0)
+    assert low < 1.0 < high < 1.1, "one level is seen, and reaches no neighbour"
 
 
 def test_a_far_better_model_leaves_the_scale_and_is_told() -> None:

@@ -108,7 +108,7 @@ def test_findings_are_about_the_planted_fault_and_shaded(report: Report) -> None
     shades = [shape for shape in report.probes([SLOPE]).layout.shapes if shape.type == "rect"]
     planted = synthetic.SIGMAS[synthetic.planted_levels()]
     assert len(shades) == 1
-    assert shades[0].x0 < planted.min() < planted.max() < shades[0].x1
+    assert (shades[0].x0, shades[0].x1) == pytest.approx((planted.min(), planted.max())), "the finding's own levels"
 
 
 def test_a_run_without_curves_offers_none_and_says_so() -> None:
@@ -137,12 +137,26 @@ def test_a_strip_pairs_the_same_image_and_noise() -> None:
     own = {tile: np.full((2, 2, 3), 10 * tile, np.uint8) for tile in range(8)}
     theirs = {tile: np.full((2, 2, 3), 200 + tile, np.uint8) for tile in range(4)}
     colours = {"a": "#000000", "b": "#ffffff"}
-    figure = strips.worst("b", (rows, own), colours, "light", "a", (rows.iloc[1:].assign(tile=0), theirs))
-    assert [name.split("<")[0] for name in figure.layout.yaxis.ticktext] == ["#7 (1)", "#8"]
+    base = (rows.iloc[1:].assign(tile=0, error=0.08), theirs)
+    figure = strips.worst("b", (rows, own), colours, "light", "a", base, "hardest")
+    assert list(figure.layout.yaxis.ticktext) == ["#8 <b>+25%</b><br>0.080 → 0.10", "#7 (1)<br><b>0.20</b>"]
     assert len(figure.layout.xaxis.ticktext) == 5
+    losses = strips.worst("b", (rows, own), colours, "light", "a", base)
+    assert list(losses.layout.yaxis.ticktext) == ["#8 <b>+25%</b><br>0.080 → 0.10"], "only what both kept"
+    one = strips.image("b", (rows, own), 7, colours, "light", "a", base)
+    assert list(one.layout.yaxis.ticktext) == ["σ 0.50<br><b>0.20</b>"]
     lone = strips.worst("b", (rows, own), colours, "light")
     assert list(lone.layout.xaxis.ticktext)[0::2] == ["noisy", "truth"]
     assert "No images" in strips.worst("b", (rows.iloc[:0], own), colours).layout.annotations[0].text
+
+
+def test_what_loses_most_comes_first() -> None:
+    rows = pd.DataFrame({"level": 0, "rank": range(3), "image": [5, 6, 7], "draw": 0, "error": [0.9, 0.8, 0.7]})
+    base = rows.assign(error=[0.85, 0.5, 0.9])
+    assert list(strips.paired(rows, base)["image"]) == [6, 5, 7]
+    assert list(strips.paired(rows, base[1:])["image"]) == [6, 7]
+    assert list(strips.paired(rows, base[2:], "hardest")["image"]) == [7, 5, 6]
+    assert list(strips.paired(rows, base[:0])["image"]) == [5, 6, 7], "none kept by both: the hardest"
 
 
 def test_the_levels_strip_has_a_column_per_level(report: Report) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sigmascope.reports.diagnosis import judged
-from sigmascope.reports.figures.noise_levels import visible
+from sigmascope.reports.figures.probes import visible
 from sigmascope.reports.negligible import negligible, told_least
 from sigmascope.reports.parameterizations import broken, told
 from sigmascope.reports.quantities import Curve
@@ -100,7 +100,7 @@ def test_too_small_to_matter_is_sure_and_below_the_rules_least(report: Report) -
     again = negligible(assemble([made]).tables, SLOPE)
     assert first in set(again["level"])
     figure = assemble([made]).noise_levels(curve=SLOPE)
-    assert [note.text for note in figure.layout.annotations if note.name == "small"] == ["too small to matter"]
+    assert "below the threshold of a finding" in [trace.name for trace in figure.data]
     assert [shape for shape in figure.layout.shapes if shape.name == "small"]
 
 
