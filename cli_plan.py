@@ -46,7 +46,7 @@ def plan(
     store = Store(runs_folder)
     runs = store.pair(baseline, candidate) if candidate else [store.find(baseline)]
     if len(runs) > 1:
-        raise ConfigError(f"plan: expected two models of one run, got {runs[0].id} and {runs[1].id}")
+        raise ConfigError(f"plan: expected two different models of one run, got {baseline} and {candidate}")
     run = runs[0]
     names = [model.name for model in run.record.models]
     ours, theirs = run.record.baseline, names[1] if candidate else None

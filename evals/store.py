@@ -77,14 +77,17 @@ class Store:
         return run.select(model) if name else run
 
     def pair(self, baseline: str, candidate: str) -> list[Run]:
-        """The runs that hold a baseline and a candidate: one run, narrowed to the two, when both are in it."""
+        """The runs that hold a baseline and a candidate: one run, narrowed to the two, when both are in it. A model
+        against itself is two runs of that model alone, so that it is compared and found unchanged.
+        """
         base, other = self.find(baseline), self.find(candidate)
         if base.folder != other.folder:
             return [base, other]
         if ":" not in baseline or ":" not in candidate:
-            names = ", ".join(model.name for model in base.record.models)
-            raise ConfigError(f"both are run {base.id}: expected RUN:MODEL for each, with two of its models {names}")
-        return [base.select(base.record.baseline, other.record.baseline)]
+            known = ", ".join(model.name for model in base.record.models)
+            raise ConfigError(f"both are run {base.id}: expected RUN:MODEL for each, of its models {known}")
+        names = base.record.baseline, other.record.baseline
+        return [base, other] if names[0] == names[1] else [base.select(*names)]
 
     def together(self, baseline: str, *candidates: str) -> list[Run]:
         """The runs that hold a baseline and its candidates, each narrowed to the models that were named, the baseline's

@@ -72,6 +72,8 @@ def test_every_output_of_a_gate_has_the_same_numbers(
 
 def test_exit_codes(invoke: Invoke, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert gate(invoke, folder, "digits-first:again").code == 0
+    itself = gate(invoke, folder, "digits-first:sound", policy="strict.toml")
+    assert (itself.code, "within 0.0% of sound" in itself.out) == (0, True)
     assert gate(invoke, folder, "digits-first:again", policy="strict.toml").code in (1, 4)
     refused = gate(invoke, folder, "digits-other:again", "-o", "junit.xml")
     assert refused.code == 5
