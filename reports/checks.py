@@ -190,32 +190,35 @@ def _settled(more: float, unit: str) -> str:
 
 def _metric(rule: Rule, comparison: Comparison) -> Check:
     cells = comparison.metrics[comparison.metrics["metric"] == rule.metric]
-    judged = [(*_cell(rule, row, len(cells), comparison), cell_title(row)) for _, row in cells.iterrows()]
+    judged = [(cell_title(row), *_cell(rule, row, len(cells), comparison)) for _, row in cells.iterrows()]
     if not judged:
-        judged = [(Outcome.INCOMPARABLE, "not scored", "no sampler")]
-    found = worst([outcome for outcome, _, _ in judged])
-    decisive = [f"{title}: {evidence}" for outcome, evidence, title in judged if outcome is found]
+        judged = [("no sampler", Outcome.INCOMPARABLE, "not scored", 0.0)]
+    found = worst([outcome for _, outcome, _, _ in judged])
+    decisive = [(weight, f"{title}: {evidence}") for title, outcome, evidence, weight in judged if outcome is found]
     more = f" (and {len(decisive) - 1} more like it)" if len(decisive) > 1 else ""
-    return _made(rule, comparison, found, decisive[0] + more)
+    return _made(rule, comparison, found, max(decisive, key=lambda one: one[0])[1] + more)
 
 
-def _cell(rule: Rule, row: pd.Series[Any], tests: int, comparison: Comparison) -> tuple[Outcome, str]:
-    """One sampler setting under a ceiling or a non-inferiority rule."""
+def _cell(rule: Rule, row: pd.Series[Any], tests: int, comparison: Comparison) -> tuple[Outcome, str, float]:
+    """One sampler setting under a ceiling or a non-inferiority rule, and its weight: of the settings with the same
+    outcome the one with the largest is named. It is the surest to fail, takes the most samples or passes by the least.
+    """
     if row["status"] == "incomparable" or (row["status"] == "not scored" and rule.max is None):
-        return Outcome.INCOMPARABLE, f"their protocols differ: {row['reason']}" if row["reason"] else row["status"]
+        return Outcome.INCOMPARABLE, f"their protocols differ: {row['reason']}" if row["reason"] else row["status"], 0.0
     value = row["candidate"]
     if rule.max is not None:
         if math.isnan(value):
-            return Outcome.INCOMPARABLE, "not scored"
+            return Outcome.INCOMPARABLE, "not scored", 0.0
         low, high = row["candidate_low"], row["candidate_high"]
         low, high = (value, value) if math.isnan(low) or math.isnan(high) else (low, high)
-        bounds = _normal(value - rule.max, low - rule.max, high - rule.max, 0.0, row, tests, comparison)
+        margin = 0.0
+        bounds = _normal(value - rule.max, low - rule.max, high - rule.max, margin, row, tests, comparison)
         shown = interval(*_at(comparison.settings.confidence, value, low, high))
-        said = f"{number(value)} {shown} under a ceiling of {number(rule.max)}"
+        said = f"{number(value)} {shown} at a ceiling of {number(rule.max)}"
     else:
         assert rule.margin is not None
         if not row["better"]:
-            return Outcome.INCOMPARABLE, f"it is not known whether higher or lower {row['metric']} is better"
+            return Outcome.INCOMPARABLE, f"it is not known whether higher or lower {row['metric']} is better", 0.0
         margin = rule.margin.abs if rule.margin.abs is not None else (rule.margin.rel or 0.0) * abs(row["baseline"])
         sign = 1.0 if row["better"] == "lower" else -1.0
         low, high = sorted((sign * row["low"], sign * row["high"]))
@@ -229,9 +232,12 @@ def _cell(rule: Rule, row: pd.Series[Any], tests: int, comparison: Comparison) -
     outcome = bounds.outcomes[0]
     if rule.max is not None and bounds.upper[0] == 0.0:
         outcome = Outcome.PASS  # "no higher than"
-    if outcome is Outcome.INCONCLUSIVE and math.isfinite(bounds.upper[0]) and row["samples"] >= 2:
-        said += _settled(bounds.more(np.array([True])), "samples")
-    return outcome, said
+    if outcome is not Outcome.INCONCLUSIVE:
+        return outcome, said, float(bounds.lower[0] if outcome is Outcome.FAIL else bounds.upper[0] - margin)
+    if not math.isfinite(bounds.upper[0]) or not row["samples"] >= 2:
+        return outcome, said, math.inf
+    more = bounds.more(np.array([True]))
+    return outcome, said + _settled(more, "samples"), more
 
 
 def _at(confidence: float, value: float, low: float, high: float) -> tuple[float, float]:

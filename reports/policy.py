@@ -146,8 +146,10 @@ def checked_policy(content: dict[str, Any], source: str) -> Policy:
     try:
         return Policy.model_validate(content)
     except ValidationError as error:
-        problems = "; ".join(_explained(problem) for problem in error.errors())
-        raise ConfigError(f"policy {source}: {problems}") from error
+        found = error.errors()
+        inside = any(problem["loc"][:1] == ("gate",) and len(problem["loc"]) > 1 for problem in found)
+        told = [one for one in found if not (inside and one["loc"] == ("gate",))]  # a broken rule also counts as none
+        raise ConfigError(f"policy {source}: {'; '.join(map(_explained, told))}") from error
 
 
 _TABLES: dict[object, type[BaseModel]] = {"gate": Rule, "margin": Margin}

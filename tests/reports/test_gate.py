@@ -6,6 +6,7 @@ import re
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from sigmascope.errors import ConfigError
 from sigmascope.reports.gate import Outcome, Verdict, incomparable, judge, unequal
@@ -69,6 +70,27 @@ def test_noninferior_metrics_know_their_direction(run: synthetic.SyntheticRun, m
         assert verdict(run, "digits-regressed", rule).outcome is outcome
 
 
+@pytest.mark.parametrize(("ceiling", "named"), [(1e-6, "highest"), (1e6, "highest"), (2.8, "most samples")])
+def test_of_many_sampler_settings_the_decisive_is_named(ceiling: float, named: str) -> None:
+    """The highest is named that fails or passes, and the one which takes the most samples of those undecided."""
+    made = synthetic.run({"a": "eps", "b": "eps"})
+    rows = made.tables["metrics"]
+    chosen = rows[(rows["metric"] == FRECHET) & (rows["model"] == "b")].index
+    by = np.linspace(0.9, 1.1, len(chosen))  # the last is the highest, whatever their order was
+    for name in ("value", "low", "high"):
+        rows.loc[chosen, name] = by * {"value": 2.8, "low": 2.0, "high": 3.6}[name]
+    (check,) = verdict(made, "b", {"metric": FRECHET, "rule": "ceiling", "max": ceiling}).checks
+    shown = float(check.evidence.split(": ")[1].split()[0])
+    assert f"and {len(chosen) - 1} more like it" in check.evidence
+    values, step = rows.loc[chosen, "value"], 2.8 * 0.2 / (len(chosen) - 1)
+    if named == "highest":
+        assert shown == pytest.approx(values.max(), rel=0.005)  # three digits
+    else:
+        assert (
+            abs(shown - ceiling) <= step + 0.005
+        )  # a neighbour of the ceiling, on either side; the first is 0.28 away
+
+
 def test_a_metric_that_is_missing_is_incomparable(run: synthetic.SyntheticRun) -> None:
     found = verdict(run, "digits-v", DENOISING, {"metric": "FID", "rule": "ceiling", "max": 6.0})
     assert (found.outcome, found.exit_code) == (Outcome.INCOMPARABLE, 5)
@@ -115,6 +137,7 @@ def test_wrong_policies_are_refused_by_name(tmp_path: Path, text: str, named: st
     with pytest.raises(ConfigError, match=named) as caught:
         read_policy(path)
     assert not any(words in str(caught.value) for words in ("Input should", "Extra inputs", "Value error", "Field req"))
+    assert "gate.0" not in named or "at least 1" not in str(caught.value)  # of rules: there is one
 
 
 def test_a_rule_may_be_about_bands_each_with_its_own_margin(run: synthetic.SyntheticRun) -> None:
