@@ -26,6 +26,8 @@ RECENT = 100
 """Runs in the sidebar: a box of thousands is sent anew whenever anything changes."""
 MANY = 1000
 """New runs that take seconds to read."""
+PATIENCE = 10.0
+"""Seconds after which a click asks all finished runs again whether someone wrote them anew."""
 LIVE_SECONDS = 2
 """How often a run in progress is looked at."""
 FOLLOWED: dict[State, str] = {
@@ -64,7 +66,7 @@ def choose(root: Path) -> View:
     """Draw the sidebar and read what is chosen. An empty folder or an unreadable run ends the script, told."""
     place = st.empty()
     with st.spinner("Reading the runs that are new here"):
-        index = Store(root).index(partial(_reading, place))
+        index = Store(root).index(partial(_reading, place), PATIENCE)
     place.empty()
     if not index.folders:
         _nothing(root, index.problems)

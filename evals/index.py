@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import tempfile
 import threading
@@ -89,6 +90,12 @@ class Index:
         return {folder: (written, size) for folder, written, size in zip(*columns, strict=True)}
 
     @cached_property
+    def settled(self) -> bool:
+        """Whether no run is in progress, and none was written as late as it was read."""
+        unsettled = pc.or_(pc.ends_with(self.table["folder"], PARTIAL), pc.equal(self.table["written"], -1))
+        return not pc.any(unsettled, min_count=0).as_py()
+
+    @cached_property
     def runs(self) -> pd.DataFrame:
         """The readable runs, newest first: every column of SCHEMA but scores. Shared: not to be written to."""
         readable = self.table.filter(pc.is_null(self.table["problem"]))
@@ -118,14 +125,25 @@ class Index:
 
 _EMPTY = Index(SCHEMA.empty_table())
 _known: dict[Path, Index] = {}
+_looked: dict[Path, tuple[float, int]] = {}
+"""When every run was asked last, and when its folder had been written then."""
 _turn = threading.Lock()
 
 
-def refresh(root: Path, told: Told | None = None) -> Index:
-    """The index of the store as it is now, its file written anew where that changed. A missing folder has no runs."""
+def refresh(root: Path, told: Told | None = None, patience: float = 0.0) -> Index:
+    """The index of the store as it is now, its file written anew where that changed. A missing folder has no runs.
+
+    patience: seconds for which settled runs are not asked again, while none appears or goes and none is in progress. A
+    finished run never changes; to ask 10,000 of them takes as long as to draw a figure.
+    """
     root = root.resolve()
     with _turn:
-        index = _known.get(root) or _read(root / NAME)
+        began, written = time.monotonic(), _written(root)
+        looked, last = _looked.get(root, (-math.inf, 0))
+        known = _known.get(root)
+        if known and began - looked < patience and written == last and known.settled:
+            return known
+        index = known or _read(root / NAME)
         found = dict(_run_files(root))
         stale = [folder for folder, stamp in found.items() if index.stamps.get(folder) != stamp]
         if stale or len(found) != len(index.stamps):
@@ -134,7 +152,7 @@ def refresh(root: Path, told: Told | None = None) -> Index:
                     told(first, len(stale))
                 index = _known[root] = _renewed(root, index, found, stale[first : first + AT_ONCE])
             _write(index.table, root / NAME)
-        _known[root] = index
+        _known[root], _looked[root] = index, (began, written)
         return index
 
 
@@ -145,6 +163,14 @@ def _renewed(root: Path, index: Index, found: Mapping[str, Stamp], stale: Sequen
         rows = list(pool.map(lambda folder: _row(root / folder, found[folder]), stale))
     table = pa.concat_tables([index.table.filter(pa.array(believed, pa.bool_())), pa.Table.from_pylist(rows, SCHEMA)])
     return Index(table.sort_by([("created", "descending"), ("id", "descending")]).combine_chunks())
+
+
+def _written(root: Path) -> int:
+    """When the folder was: each time a run appears or goes. 0 where there is none."""
+    try:
+        return root.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _run_files(root: Path) -> Iterator[tuple[str, Stamp]]:

@@ -56,12 +56,13 @@ class Store:
     def __init__(self, root: Path | str) -> None:
         self.root = Path(root)
 
-    def index(self, told: Told | None = None) -> Index:
+    def index(self, told: Told | None = None, patience: float = 0.0) -> Index:
         """What can be told of the runs without opening them. A folder without run.json is no run.
 
-        told: is given how many of how many new runs are read, now and then.
+        told: is given how many of how many new runs are read, now and then. patience: seconds for which finished runs
+        aren't asked again whether they were written; those that appear or go are noticed at once.
         """
-        return refresh(self.root, told)
+        return refresh(self.root, told, patience)
 
     def runs(self) -> list[Run]:
         """Every readable run, newest first."""

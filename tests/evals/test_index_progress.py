@@ -40,3 +40,21 @@ def test_what_was_read_before_a_break_is_kept(monkeypatch: pytest.MonkeyPatch, t
     assert sorted(read) == [f"run-{number}" for number in range(7)]
     assert list(folders) == [f"run-{number}" for number in reversed(range(7))], "newest first, whatever was read first"
     assert (tmp_path / index.NAME).exists()
+
+
+def test_with_patience_finished_runs_are_not_asked_again_but_what_appears_is_seen(tmp_path: Path) -> None:
+    put(tmp_path / "run-1")
+    index.refresh(tmp_path)  # writes its own file beside the run, so that the next looks once more
+    known = index.refresh(tmp_path, patience=60)
+    assert index.refresh(tmp_path, patience=60) is known
+    put(tmp_path / "run-1", name="and again")
+    assert index.refresh(tmp_path, patience=60) is known, "nobody asks it"
+    assert index.refresh(tmp_path).runs["name"].tolist() == ["and again"], "but without patience"
+    put(tmp_path / "run-2", created="2026-01-02")
+    assert list(index.refresh(tmp_path, patience=60).folders) == ["run-2", "run-1"]
+    put(tmp_path / "run-3.partial", created="2026-01-03", status="partial")
+    index.refresh(tmp_path, patience=60)
+    put(tmp_path / "run-3.partial", created="2026-01-03", status="failed")
+    assert index.refresh(tmp_path, patience=60).runs["status"].tolist()[0] == "failed", (
+        "one in progress is always asked"
+    )
