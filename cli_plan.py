@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from .cli_models import RunsFolder
 from .errors import ConfigError
@@ -89,18 +89,19 @@ def _print_metrics(run: Run, model: str, sizes: Any, wanted: Wanted) -> None:
     kept = run.table("samples").drop_duplicates(["sampler", "steps", "grid"])
     costs = kept.set_index(["sampler", "steps", "grid"])["evaluations"].to_dict()
     rate = _rate(run, model, "sample")
-    table = Table(
-        "metric", "sampler", "value", "margin", "samples to pass", "samples to fail", "evaluations",
-        title="metrics of samples, unpaired",
-    )  # fmt: skip
-    for _, row in sizes.iterrows():
-        samples = max(row["to_pass"], row["to_fail"])
-        each = costs.get((row["sampler"], row["steps"], row["grid"]), math.nan)
-        spent = _count(samples * each) + _minutes(samples * each, rate)
-        named = (escape(row["metric"]), escape(cell_title(row)))
-        numbers = (number(row["value"]), number(row["margin"]), _count(row["to_pass"]), _count(row["to_fail"]))
-        table.add_row(*named, *numbers, spent)
-    out.print(table)
+    names = ("value", "margin", "to pass", "to fail", "evaluations", "minutes")
+    for metric, rows in sizes.groupby("metric", sort=False):
+        columns = [Column(name, no_wrap=True) for name in names]  # a number is never cut; a sampler's name folds
+        table = Table(Column("sampler", overflow="fold"), *columns, title=f"{escape(metric)}, unpaired: samples")
+        for _, row in rows.iterrows():
+            samples = max(row["to_pass"], row["to_fail"])
+            spent = samples * costs.get((row["sampler"], row["steps"], row["grid"]), math.nan)
+            minutes = spent * rate / 60
+            table.add_row(
+                escape(cell_title(row)), number(row["value"]), number(row["margin"]), _count(row["to_pass"]),
+                _count(row["to_fail"]), _count(spent), f"{minutes:,.1f}" if math.isfinite(minutes) else "",
+            )  # fmt: skip
+        out.print(table)
 
 
 def _say(lines: list[str]) -> None:
@@ -125,4 +126,4 @@ def _rate(run: Run, model: str, kind: str) -> float:
 
 def _minutes(evaluations: float, rate: float) -> str:
     minutes = evaluations * rate / 60
-    return f", about {minutes:.1f} minutes" if math.isfinite(minutes) else ""
+    return f", about {minutes:,.1f} minutes" if math.isfinite(minutes) else ""

@@ -28,6 +28,13 @@ def test_a_run_says_what_a_gate_needs(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "an upper bound, for no second model was named" in alone
 
 
+def test_no_number_is_cut_in_a_narrow_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a margin of 0.1% the samples are many digits; a terminal without a width has 80 columns."""
+    synthetic.write(synthetic.run({"a": "eps", "b": "eps"}, "pair-00000000"), tmp_path)
+    plan("pair:a", "pair:b", margin=1e-3, change=None, alpha=0.05, power=0.9, correlation=0, runs_folder=tmp_path)
+    assert "…" not in capsys.readouterr().out
+
+
 def test_impossible_wishes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--margin: expected more than 0, got 0"):
         plan("latest", margin=0.0, runs_folder=tmp_path)
