@@ -90,10 +90,9 @@ class Index:
         return {folder: (written, size) for folder, written, size in zip(*columns, strict=True)}
 
     @cached_property
-    def settled(self) -> bool:
-        """Whether no run is in progress, and none was written as late as it was read."""
-        unsettled = pc.or_(pc.ends_with(self.table["folder"], PARTIAL), pc.equal(self.table["written"], -1))
-        return not pc.any(unsettled, min_count=0).as_py()
+    def changing(self) -> dict[str, Stamp]:
+        """The stamps of runs in progress, and of those that were written as late as they were read."""
+        return {name: stamp for name, stamp in self.stamps.items() if name.endswith(PARTIAL) or stamp[0] == -1}
 
     @cached_property
     def runs(self) -> pd.DataFrame:
@@ -133,15 +132,16 @@ _turn = threading.Lock()
 def refresh(root: Path, told: Told | None = None, patience: float = 0.0) -> Index:
     """The index of the store as it is now, its file written anew where that changed. A missing folder has no runs.
 
-    patience: seconds for which settled runs are not asked again, while none appears or goes and none is in progress. A
-    finished run never changes; to ask 10,000 of them takes as long as to draw a figure.
+    patience: seconds for which only runs in progress are asked again, while none appears or goes. A finished run never
+    changes; to ask 10,000 of them takes as long as to draw a figure.
     """
     root = root.resolve()
     with _turn:
         began, written = time.monotonic(), _written(root)
         looked, last = _looked.get(root, (-math.inf, 0))
         known = _known.get(root)
-        if known and began - looked < patience and written == last and known.settled:
+        unchanged = known and began - looked < patience and written == last
+        if known and unchanged and all(_stamp(root, folder) == stamp for folder, stamp in known.changing.items()):
             return known
         index = known or _read(root / NAME)
         found = dict(_run_files(root))
@@ -180,13 +180,18 @@ def _run_files(root: Path) -> Iterator[tuple[str, Stamp]]:
     except OSError:
         return
     for name in names:
-        try:
-            file = os.stat(f"{root}/{name}/run.json")
-        except OSError:
-            continue
+        stamp = _stamp(root, name)
         whole = name.removesuffix(PARTIAL)
-        if whole == name or whole not in names or not (root / whole / "run.json").is_file():
-            yield name, (file.st_mtime_ns, file.st_size)
+        if stamp and (whole == name or whole not in names or not (root / whole / "run.json").is_file()):
+            yield name, stamp
+
+
+def _stamp(root: Path, name: str) -> Stamp | None:
+    try:
+        file = os.stat(f"{root}/{name}/run.json")
+    except OSError:
+        return None
+    return file.st_mtime_ns, file.st_size
 
 
 def _is_text(name: str) -> bool:

@@ -53,6 +53,7 @@ def test_with_patience_finished_runs_are_not_asked_again_but_what_appears_is_see
     put(tmp_path / "run-2", created="2026-01-02")
     assert list(index.refresh(tmp_path, patience=60).folders) == ["run-2", "run-1"]
     put(tmp_path / "run-3.partial", created="2026-01-03", status="partial")
+    index.refresh(tmp_path)
     index.refresh(tmp_path, patience=60)
     put(tmp_path / "run-3.partial", created="2026-01-03", status="failed")
     assert index.refresh(tmp_path, patience=60).runs["status"].tolist()[0] == "failed", (
