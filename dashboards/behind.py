@@ -24,10 +24,11 @@ STRIP, TABLE = "worst-figure", "losses-table"
 def images_behind(view: View, of: str, at: int) -> None:
     """The strip of a model's images at one level, and beside a baseline the images that lose most against it."""
     comparison = next((one for one in view.report.comparisons if one.candidate == of), None)
-    first, losses = "hardest", None
+    first, losses, same = "hardest", None, False
     kept = view.report.worst(of)[0]
     if comparison is not None:
         losses = _losses(view, comparison, at)
+        same = len(losses) > 0 and (losses["candidate"] / losses["baseline"] - 1).abs().max() <= SAME
         order, chosen = st.columns([1.5, 1])
         first = order.segmented_control(
             "Show first", list(ORDERS), default="losses", required=True, key="first", bind="query-params",
@@ -43,8 +44,12 @@ def images_behind(view: View, of: str, at: int) -> None:
         if image is not None:
             st.caption(f"No picture of image {image}: it is nowhere among the hardest of {plain(of)}, which are kept.")
         _strip(view.report.worst_images(of, at, view.theme, first))
-        st.caption(_said(view, comparison, of, at, first))
-    if comparison is not None and losses is not None:
+        st.caption(_said(view, None if same else comparison, of, at, first))
+    if comparison is None or losses is None:
+        return
+    if same:
+        st.info("No difference at this level: every image has the baseline's error.", icon=":material/equal:")
+    else:
         _table(view, comparison, at, losses)
 
 
@@ -99,9 +104,6 @@ def _table(view: View, comparison: Comparison, at: int, losses: pd.DataFrame) ->
     """The images that lose most, in the column's width; a click on one shows it."""
     changes = losses["candidate"] / losses["baseline"]
     losing = losses[changes > 1 + SAME].head(LISTED)
-    if (changes - 1).abs().max() <= SAME:
-        st.info("No difference at this level: every image has the baseline's error.", icon=":material/equal:")
-        return
     if losing.empty:
         st.caption("No image loses against the baseline at this level.")
         return

@@ -13,36 +13,35 @@ from .downloads import offer
 from .view import View, plain, show
 
 BUDGET = [Curve("precision", "output_share"), Curve("precision", "network_share")]
-NETWORK = [Curve("raw_output", "raw"), Curve("raw_output", "gain_x0"), Curve("raw_output", "gain_eps")]
+GAINS = [Curve("raw_output", "gain_x0"), Curve("raw_output", "gain_eps")]
 
 
 def page(view: View) -> None:
-    for place, sentence in enumerate(told(view.report.tables)):
-        st.markdown(f"**{plain(sentence)}**" if place == 0 else plain(sentence))
+    for sentence in told(view.report.tables):
+        st.markdown(plain(sentence))
     figure = view.report.parameterizations(view.theme)
     show(figure, "parameterizations-figure")
     rows = partial(tables.parameterizations, view.report.tables)
     st.caption(
-        "Root-mean-square error of the network's output as it is, and of the image and the noise it stands for. At "
-        "high noise an error of the image reaches the sample diminished about as 1/σ: what is left of it, Samplers "
-        "tells under Model or sampler."
+        "Root-mean-square error of the network's output as it is, and of the image and the noise it stands for. What "
+        "is left of it in samples, Samplers tells under Model or sampler."
     )
     offer(view, "parameterizations", figure, rows, "parameterizations()")
     _panels(
         view,
         "precision",
         "Precision budget",
-        "What bfloat16 alone does, as a share of the denoising error: first the last tensor rounded, which is what a "
-        "parameterization can afford, then the network run in it.",
+        "What bfloat16 alone does, as a share of the squared denoising error: first the last tensor rounded, which is "
+        "what a parameterization can afford, then the network run in it.",
         BUDGET,
     )
     _panels(
         view,
         "raw-output",
-        "Raw output and gains",
-        "Squared error of the output in the network's own units, and how far an error of it moves the image and the "
-        "noise: where a gain is large, a small error is a large one.",
-        NETWORK,
+        "Gains",
+        "How many times as large as the output's an error of the image and of the noise is: the factors between the "
+        "three panels above, from the network itself.",
+        GAINS,
     )
 
 

@@ -13,6 +13,7 @@ from ..errors import SigmascopeError
 from ..evals.journal import State, log, progress, state
 from ..evals.store import Run
 from ..reports.diagnosis import Diagnosis
+from ..reports.negligible import told_least
 from ..reports.numbers import number
 from ..reports.quantities import offered, told
 from .downloads import offer
@@ -123,6 +124,14 @@ def _findings(view: View) -> None:
     curves = told(found)[:3]
     figure = view.report.probes(curves, view.theme)
     show(figure, "diagnosis-figure")
+    small = [
+        f"{curve.name}, {told_least(curve.rule)}"
+        for curve in curves if curve.rule is not None and len(view.report.negligible(curve))
+    ]  # fmt: skip
+    if small:
+        st.caption(
+            plain(f"Grey: surely not a perfect denoiser's, but below a finding's threshold. {'; '.join(small)}.")
+        )
     offer(view, "diagnosis", figure, lambda: pd.DataFrame([_row(one) for one in found]), f"probes({curves!r})")
 
 
@@ -132,7 +141,7 @@ def _listed(view: View, found: tuple[Diagnosis, ...]) -> None:
         colour = view.report.colours[one.model]
         words.html(
             f'<div style="border-left:4px solid {colour};padding-left:10px;line-height:1.35;overflow-wrap:anywhere">'
-            f"{html.escape(one.text)}<br><small style='opacity:.7'>{html.escape(one.rule.cause)}"
+            f"{html.escape(one.text)}<br><small style='opacity:.7'>Possible cause: {html.escape(one.rule.cause)}"
             f"{html.escape('; ' + one.consequence) if one.consequence else ''}</small></div>"
         )
         with way:

@@ -48,10 +48,11 @@ class Broken:
         blown += f"{number(self.at, 2)})"
         if not self.model:
             return f"{self.form} is at risk at {where} noise, where {blown}; no model of this run shows it."
+        little = " Samples feel little of it: an image's error at σ reaches them about 1/σ as large."
         return (
             f"{self.form} breaks at {where} noise, σ {sigma_range(self.low, self.high)}: {blown}, and {self.model} "
             f"errs up to {number(self.ratio, 2)} times as much as {self.other} there (root mean square, at σ "
-            f"{number(self.sigma, 2)})."
+            f"{number(self.sigma, 2)}).{little if self.side == 'x0' and self.low > 1 else ''}"
         )
 
 

@@ -17,6 +17,16 @@ from .tables import Tables
 SCORED = ["model", "probe", "quantity", "slice", "level", "sigma", "value", "low", "high", "optimal", "images"]
 
 
+LABELS = {
+    ("raw_output", "raw"): ("mean square", "raw output error"),
+    ("raw_output", "gain_x0"): ("× output error", "gain to image"),
+    ("raw_output", "gain_eps"): ("× output error", "gain to noise"),
+    ("precision", "output_share"): ("share of squared error", "output rounded"),
+    ("precision", "network_share"): ("share of squared error", "network rounded"),
+}
+"""(probe, quantity) -> its unit and its name, where the probe's own words say too little."""
+
+
 @dataclass(frozen=True, order=True)
 class Curve:
     """One quantity of one probe, in one slice of the images."""
@@ -29,6 +39,12 @@ class Curve:
     def name(self) -> str:
         """ "calibration: slope"."""
         return f"{self.probe.replace('_', ' ')}: {self.quantity.replace('_', ' ')}"
+
+    @property
+    def label(self) -> tuple[str, str]:
+        """What stands beside an axis: what it is, and of what or in which unit."""
+        known = LABELS.get((self.probe, self.quantity))
+        return known or (self.probe.replace("_", " "), self.quantity.replace("_", " "))
 
     @property
     def title(self) -> str:

@@ -20,7 +20,11 @@ from .summary import dearest_setting, setting, worst_level, worst_pair
 from .tables import cell_title, metric_names, sample_settings
 
 BUDGET = [Curve("precision", "output_share"), Curve("precision", "network_share")]
-NETWORK = [Curve("raw_output", "raw"), Curve("raw_output", "gain_x0"), Curve("raw_output", "gain_eps")]
+GAINS = [Curve("raw_output", "gain_x0"), Curve("raw_output", "gain_eps")]
+PAIRS = (
+    "Those that changed most first, each with its seed and (class). Flip between the two: what jumps is what changed. "
+    "Difference: mid-grey is none; amplified as its button says, so that the largest of those shown is black or white."
+)
 PROBED = 4
 """Curves drawn beside the findings."""
 
@@ -75,13 +79,13 @@ def _images(report: Report) -> Section:
     top = worst_level(report)
     if top and _kept(report, top[0]):
         sigma = report.tables.levels.query("level == @top[1]")["sigma"].iloc[0]
-        said = "Beside each row image, class and squared error. Base: the baseline's answer to the same image and noise"
+        said = "Beside each row image, class and squared error, the baseline's first; of those that both kept, the ones"
         found.append(
             Plate(
                 "worst-images",
                 partial(report.worst_images, *top),
-                f"Worst images of {top[0]} at sigma {number(sigma, 2)}",
-                f"{said}. Apart: mid-grey where answer and truth agree.",
+                f"Images of {top[0]} at sigma {number(sigma, 2)}",
+                f"{said} that lose most come first. Answer − truth: mid-grey where they agree.",
             )
         )
     if _kept(report, models[-1]):
@@ -89,7 +93,7 @@ def _images(report: Report) -> Section:
         strip = partial(report.denoise_strips, models)
         found.append(Plate("denoise-strips", strip, "The same noisy image, level by level", said))
     if pair and chosen and all(model in report.images(chosen)[0] for model in models):
-        said = "Flip between the two: what jumps is what changed. Mid-grey is no difference."
+        said = PAIRS
         flip = partial(report.pairs, models, chosen)
         found.append(Plate("pairs", flip, f"{models[0]} and {models[1]}, the same seeds", said, flips=True))
     return Section("images", title, note, tuple(found))
@@ -138,21 +142,21 @@ def _parameterizations(report: Report) -> Section:
     known = len(frames.parameterizations(report.tables)) > 0
     found = [Plate("parameterizations", report.parameterizations)] if known else []
     said = (
-        "What bfloat16 alone does, as a share of the denoising error: first the last tensor rounded, which is what a "
-        "parameterization can afford, then the network run in it."
+        "What bfloat16 alone does, as a share of the squared denoising error: first the last tensor rounded, which is "
+        "what a parameterization can afford, then the network run in it."
     )
     found += _panels(report, "precision-budget", "Precision budget", said, BUDGET)
     said = (
-        "Squared error of the output in the network's own units, and how far an error of it moves the image and the "
-        "noise: where a gain is large, a small error is a large one."
+        "How many times as large as the output's an error of the image and of the noise is: the factors between the "
+        "three panels above, from the network itself."
     )
-    found += _panels(report, "raw-output", "Raw output and gains", said, NETWORK)
+    found += _panels(report, "gains", "Gains", said, GAINS)
     return Section("parameterizations", "Parameterizations", note, tuple(found))
 
 
 def _probes(report: Report) -> Section:
     """A figure for each probe that isn't drawn elsewhere; of a sliced quantity there is a figure above."""
-    elsewhere = {*BUDGET, *NETWORK}
+    elsewhere = {*BUDGET, *GAINS}
     found: dict[str, list[Curve]] = {}
     for one in offered(report.tables):
         if one.slice == "all" and one not in elsewhere:

@@ -88,7 +88,8 @@ def panel(
     for model, own in sorted(by(rows, "model"), key=lambda one: one[0] != baseline):
         _line(figure, own, model, colours, row, (low, high) if logarithmic else None, model == baseline)
     curve = next(curves(rows))[0]
-    words = [style.text(curve.probe.replace("_", " ")), f"<b>{style.text(curve.quantity.replace('_', ' '))}</b>"]
+    context, name = map(style.text, curve.label)
+    words = [context, f"<b>{name}</b>"]
     words += [] if curve.slice == "all" else [style.text(curve.slice)]
     axis = style.log_axis(low, high) if logarithmic else {"range": [low, high], "nticks": 6}
     figure.update_yaxes(**axis, title_text="<br>".join(words), row=row, col=1)

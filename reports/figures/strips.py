@@ -27,7 +27,7 @@ KEYS = ["level", "image", "draw"]
 NOISY, PREDICTION, TRUTH, DIFFERENCE = range(4)
 NOT_KEPT = "not<br>kept"
 """Of an image that another model got so wrong that it was kept, and this one did not."""
-STRIP = 50
+STRIP = 45
 """Pixels a row of a strip beside a figure."""
 
 
@@ -110,7 +110,7 @@ def _strip(
         said |= {(len(lines) - 1, place): (hover, [int(row.image)]) for place in lines[-1]}
     figure = grid(lines, names, titles, STRIP, theme, NOT_KEPT)
     targets(figure, lines, said)
-    figure.update_layout(margin={"t": 44, "l": 8, "r": 8}, height=56 + STRIP * len(lines))
+    figure.update_layout(margin={"t": 60, "l": 8, "r": 8}, height=72 + STRIP * len(lines))
     return figure.update_xaxes(tickangle=0, tickfont_size=11).update_yaxes(tickfont_size=10)
 
 

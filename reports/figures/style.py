@@ -109,6 +109,7 @@ def template(theme: Theme) -> go.layout.Template:
             },
             "hoverlabel": {"font": {"family": FONT, "size": 12}, "align": "left"},
             "hovermode": "closest",
+            "modebar": {"bgcolor": CLEAR, "color": muted, "activecolor": ink},
             "annotationdefaults": {"font": {"color": ink}, "showarrow": False},
         }
     )

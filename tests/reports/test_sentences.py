@@ -38,6 +38,7 @@ def test_an_eps_model_that_errs_at_high_noise_breaks_there() -> None:
     assert found[0].ratio == pytest.approx(np.sqrt(levels["a"] / levels["b"])[found_level(report, found[0].sigma)])
     said = told(report.tables)
     assert said[0].startswith("eps breaks at high noise")
+    assert said[0].endswith("Samples feel little of it: an image's error at σ reaches them about 1/σ as large.")
     assert said[1] == "v nowhere enlarges an error: the gains are at most 1."
 
 

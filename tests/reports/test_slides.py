@@ -24,7 +24,7 @@ def test_there_is_a_file_for_every_figure_of_the_page(report: Report) -> None:
     wanted = ["overview", "noise-levels", "worst-images", "denoise-strips", "pairs", "findings"]
     assert [name for name in wanted if name in names] == wanted
     assert {"samplers-frechet-distance-digits", "samplers-class-agreement", "parameterizations"} <= set(names)
-    assert {"precision-budget", "raw-output", "probe-calibration", "slices-denoising-error-error"} <= set(names)
+    assert {"precision-budget", "probe-raw-output", "probe-calibration", "slices-denoising-error-error"} <= set(names)
     assert [section.anchor for section in sections(report)][:2] == ["overview", "noise-levels"]
 
 
