@@ -112,7 +112,11 @@ def _print(run: Run, found: Sequence[Diagnosis | SamplerFinding]) -> None:
     probes = ", ".join(dict.fromkeys(looked["probe"]))
     for one in found:
         out.print(one.text, style="red", markup=False, highlight=False, soft_wrap=True)
-        for line in (getattr(one, "consequence", ""), f"likely cause: {one.rule.cause}", f"because {one.rule.source}"):
+        for line in (
+            getattr(one, "consequence", ""),
+            f"possible cause: {one.rule.cause}",
+            f"because {one.rule.source}",
+        ):
             if line:
                 out.print(f"    {line}", markup=False, highlight=False, soft_wrap=True)
     if not found:

@@ -15,14 +15,13 @@ from ..reports.compare import Comparison
 from ..reports.figures.attribution import attribution
 from ..reports.kept import attribution_of
 from ..reports.report import Report, assemble
+from ..reports.sections import PAIRS
 from ..reports.summary import summary
 from ..reports.tables import each
 from .downloads import offer
-from .gates import OUTCOMES
-from .view import View, choose_setting, findings, plain, recent, show
+from .view import COLOURS, View, at_level, choose_setting, findings, gone_to, plain, recent, show
 
-SENTENCES = 2
-"""Findings, before the others are folded away."""
+WHERE = "where-figure"
 
 
 def page(view: View) -> None:
@@ -41,7 +40,7 @@ def page(view: View) -> None:
         st.info(plain(f"There is no second model to compare {report.tables.baseline} with. Choose a run beside it."))
         return
     _verdicts(view)
-    findings(report, SENTENCES)
+    findings(report)
     candidates = [one.candidate for one in report.comparisons]
     if candidates:
         _pair(view, candidates)
@@ -52,12 +51,19 @@ def _verdicts(view: View) -> None:
     table = summary(view.report)
     if not any(len(one.metrics) for one in view.report.comparisons):
         table = table.drop(columns=["metrics worse", "metrics better"], errors="ignore")
-    colours = [OUTCOMES.get(str(verdict).partition(":")[0], "inherit") for verdict in table["verdict"]]
+    colours = [COLOURS.get(str(verdict).partition(":")[0], "inherit") for verdict in table["verdict"]]
     said = [f"color: {colour}; font-weight: 600" for colour in colours]
     st.dataframe(table.style.apply(lambda _: said, subset=["verdict"]), hide_index=True)
     if any(len(one.levels) for one in view.report.comparisons):
-        show(view.report.where(view.theme), "where-figure")
-        st.caption("Denoising error: ▲ surely worse, ▼ surely better, ? neither ruled out, empty: within the margin.")
+        clicked = show(view.report.where(view.theme), WHERE, on_select="rerun", selection_mode="points")
+        alone = len(view.report.runs) == 1  # the page of noise levels is of one run
+        for point in clicked.selection.points if alone else ():
+            model, level = point["customdata"]
+            gone_to(view, "noise-levels", **at_level(view, str(model), int(level)))
+        st.caption(
+            "Denoising error: ▲ surely worse, ▼ surely better, ? neither ruled out, empty: within the margin."
+            + " A click on a cell opens the images of its level." * alone
+        )
 
 
 def _pair(view: View, candidates: list[str]) -> None:
@@ -73,7 +79,7 @@ def _pair(view: View, candidates: list[str]) -> None:
         st.caption("No sampler kept images here, so there are none to flip between.")
     else:
         st.subheader(plain(f"{comparison.baseline} and {candidate}, the same seeds"))
-        st.caption("Flip between the two: what jumps is what changed. Mid-grey is no difference.")
+        st.caption(PAIRS)
         figure = report.pairs(models, setting, view.theme)
         show(figure, "pairs-figure")
         offer(view, "pairs", figure, lambda: comparison.metrics, f"pairs({models!r}, {setting!r})")
@@ -87,7 +93,7 @@ def _pair(view: View, candidates: list[str]) -> None:
 
 def _attribution(view: View, comparison: Comparison) -> None:
     """Which noise levels carry the change in samples: a kept attribution of these very models, or how to get one."""
-    st.subheader("Which noise levels carry the change in the samples")
+    title = "Which noise levels carry the change in the samples"
     sides = [_model(view.report, label) for label in (comparison.baseline, comparison.candidate)]
     try:
         kept = attribution_of(view.root, *sides)
@@ -96,10 +102,12 @@ def _attribution(view: View, comparison: Comparison) -> None:
         return
     if kept is None:
         first, second = (shlex.quote(f"{run.id}:{name}") for run, name in sides)
-        st.caption("Not measured yet. This does it; where the suite's specs are relative, `--root` is its folder:")
-        runs = f"--runs {shlex.quote(str(view.root))}"
-        st.code(f"sigmascope attribute {first} {second} {runs} --root .", language="bash", wrap_lines=True)
+        with st.expander(f"{title}: not measured yet"):
+            st.caption("This measures it; where the suite's specs are relative, `--root` is its folder:")
+            runs = f"--runs {shlex.quote(str(view.root))}"
+            st.code(f"sigmascope attribute {first} {second} {runs} --root .", language="bash", wrap_lines=True)
         return
+    st.subheader(title)
     found, subject = stored(kept.attribution)
     for metric in found.metrics:
         st.markdown(plain(sentence(found, metric, subject)))

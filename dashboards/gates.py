@@ -5,6 +5,8 @@ from __future__ import annotations
 import html
 import shlex
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -26,6 +28,13 @@ OUTCOMES = {
     "pass": COLOURS["better"],
 }  # fmt: skip
 TABLE = "gates-table"
+LINES = 66
+"""Pixels of a row: two lines, in which long words wrap."""
+_WIDTHS: dict[str, Any] = {
+    "when (UTC)": st.column_config.TextColumn(width=145), "verdict": st.column_config.TextColumn(width=90),
+    "candidate": st.column_config.TextColumn(width=150), "against": st.column_config.TextColumn(width=150),
+    "worst check": st.column_config.TextColumn(width=280), "policy": st.column_config.TextColumn(width=90),
+}  # fmt: skip
 
 
 def page(view: View) -> None:
@@ -57,7 +66,7 @@ def _gates(view: View) -> None:
     st.dataframe(
         _table(read).style.apply(lambda _: [f"color: {one}; font-weight: 600" for one in colours], subset=["verdict"]),
         hide_index=True, key=TABLE, on_select=partial(_clicked, list(read)), selection_mode="single-row",
-        column_config={"worst check": st.column_config.TextColumn(width="large")},
+        row_height=LINES, column_config=_WIDTHS,
     )  # fmt: skip
     _evidence(view, read[st.selectbox("Gate", list(read), key="gate", bind="query-params")])
 
@@ -84,8 +93,8 @@ def _table(gates: dict[str, KeptGate]) -> pd.DataFrame:
         [
             {
                 "when (UTC)": gate.when[:19].replace("T", " "), "verdict": gate.verdict.outcome.value,
-                "candidate": flat(_named(gate.candidate)), "worst check": flat(_worst(gate)),
-                "against": flat(_named(gate.baseline)), "policy": flat(gate.policy),
+                "candidate": flat(_named(gate.candidate)), "against": flat(_named(gate.baseline)),
+                "worst check": flat(_worst(gate)), "policy": flat(Path(gate.policy).name),
             }
             for gate in gates.values()
         ]

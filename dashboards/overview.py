@@ -1,19 +1,23 @@
-"""Which model is worse, by how much, can the run be trusted, and how do others compare? Findings first, then runs."""
+"""Which model is worse, by how much, can the run be trusted, and how do others compare? A line per model, then runs."""
 
 from __future__ import annotations
 
+import html
 from functools import partial
 
 import pandas as pd
 import streamlit as st
 
 from ..reports import tables
+from ..reports.summary import Standing, standings
 from . import leaderboard, runs
 from .downloads import offer
-from .view import View, findings, plain, show
+from .view import COLOURS, View, at_level, findings, go_to, plain, show
 
 TOLD = 3
 """Folders that can't be read, before they are only counted."""
+LINES = 8
+"""Models, before the others are folded away."""
 
 
 def page(view: View) -> None:
@@ -21,6 +25,7 @@ def page(view: View) -> None:
     for condition in report.conditions:
         st.warning(plain(condition))
     _unreadable(view.index.problems)
+    _standings(view)
     findings(report)
     figure = report.overview(view.theme)
     show(figure, "overview-figure")
@@ -31,6 +36,32 @@ def page(view: View) -> None:
         if tab.open:
             with tab:
                 draw(view)
+
+
+def _standings(view: View) -> None:
+    """Every model against the baseline in a line, worst first, with a way to the level where it is most so."""
+    found = standings(view.report)
+    for one in found[:LINES]:
+        _line(view, one)
+    if len(found) > LINES:
+        with st.expander(f"{len(found) - LINES} more models"):
+            for one in found[LINES:]:
+                _line(view, one)
+
+
+def _line(view: View, one: Standing) -> None:
+    """Only what is plainly worse stands in red."""
+    words, way = st.columns([9, 1], vertical_alignment="center")
+    chip = view.report.colours.get(one.model, "transparent")
+    note = f"<br><small style='opacity:.7'>{html.escape(one.note)}</small>" if one.note else ""
+    words.html(
+        f'<div style="border-left:4px solid {chip};padding-left:10px;line-height:1.35;overflow-wrap:anywhere">'
+        f'<b>{html.escape(one.model)}</b> — <b style="color:{COLOURS[one.word]}">{one.word}</b>: '
+        f"{html.escape(one.text)}{note}</div>"
+    )
+    if one.level is not None:
+        with way:
+            go_to(view, "noise-levels", "See it", **at_level(view, one.model, one.level))
 
 
 def _unreadable(problems: list[str]) -> None:

@@ -134,17 +134,17 @@ def _opened(ids: list[str]) -> None:
 def _table(runs: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
-            "created (UTC)": runs["created"].str[:16].str.replace("T", " "), "run": runs["id"], "name": runs["name"],
+            "created (UTC)": runs["created"].str[:16].str.replace("T", " "), "run": runs["id"],
             "status": runs["status"], "gate": runs["gate"], "worst level": 100 * (runs["worst"] - 1),
-            "of": runs["worst_model"].fillna(""), "models": runs["models"].map(", ".join), "data": runs["data"],
-            "commit": runs["commit"].str[:10], "minutes": runs["seconds"] / 60,
+            "of": runs["worst_model"].fillna(""), "data": runs["data"], "models": runs["models"].map(", ".join),
+            "name": runs["name"], "commit": runs["commit"].str[:10], "minutes": runs["seconds"] / 60,
         }
     )  # fmt: skip
 
 
 _COLUMNS = {
     "worst level": st.column_config.NumberColumn(
-        format="%+.1f%%", help="Largest change of a model's denoising error against the run's baseline, at one level."
+        format="%+.2g%%", help="Largest change of a model's denoising error against the run's baseline, at one level."
     ),
     "minutes": st.column_config.NumberColumn(format="%.1f"),
 }

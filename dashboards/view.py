@@ -17,10 +17,12 @@ from ..evals.index import Index
 from ..evals.journal import State, progress, state
 from ..evals.store import Run, Store
 from ..reports.figures import style
+from ..reports.numbers import number
 from ..reports.report import Report, assemble
 from ..reports.tables import cell_title, sample_settings
 
-CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d", "autoScale2d"]}
+CONFIG = {"displaylogo": False, "modeBarButtons": [["toImage"]]}
+"""The camera alone: more tools would hide the legend and titles under them. Drag to zoom, double-click to undo."""
 UNIT_NAMES = {"x0": "image x₀", "eps": "noise ε", "v": "v", "flow": "flow velocity", "F": "EDM's F"}
 RECENT = 100
 """Runs in the sidebar: a box of thousands is sent anew whenever anything changes."""
@@ -179,33 +181,48 @@ def go_to(view: View, path: str, label: str, **chosen: str) -> None:
         st.page_link(view.pages[path], label=label, query_params={**keep, **chosen})
 
 
+def gone_to(view: View, path: str, **chosen: str) -> None:
+    """The same without a link: another page is shown at once. The sidebar keeps what it holds."""
+    if path in view.pages:
+        st.switch_page(view.pages[path], query_params=chosen)
+
+
+def at_level(view: View, model: str, level: int) -> dict[str, str]:
+    """What the page Noise levels is to show: the images of a model at a level."""
+    levels = view.report.tables.levels
+    sigma = levels.loc[levels["level"] == level, "sigma"].iloc[0]
+    return {"of": model, "level": number(float(sigma), 3)}
+
+
 def plain(words: str) -> str:
     """Words from a run for Streamlit's Markdown: every character that could be markup is escaped."""
     flat = " ".join(words.split())
     return "".join(f"\\{char}" if char in "\\`*_{}[]()<>#+-.!|$:~@&" else char for char in flat)
 
 
-def findings(report: Report, limit: int = 6) -> None:
-    """The worst findings, and the others folded away."""
+def findings(report: Report) -> None:
+    """Every band, class and score that differs, folded away under the line or the table that sums them up."""
     if not report.findings:
         st.info(plain(f"There is no second model to compare {report.tables.baseline} with."))
-    _listed(report, 0, limit)
-    if len(report.findings) > limit:
-        with st.expander(f"{len(report.findings) - limit} more"):
-            _listed(report, limit, len(report.findings))
-
-
-COLOURS = {"worse": "#d1342c", "better": "#1f9d6b", "same": "#1f9d6b", "unclear": "#b26a00", "incomparable": "#b26a00"}
-
-
-def _listed(report: Report, first: int, last: int) -> None:
-    rows = [
-        f'<div class="finding"><b style="color:{COLOURS[finding.kind]}">{finding.kind}</b>'
-        f"<span>{html.escape(finding.text)}</span></div>"
-        for finding in report.findings[first:last]
-    ]
-    if rows:
+        return
+    with st.expander(f"All {len(report.findings)} findings: bands, classes and images, scores of samples"):
+        rows = [
+            f'<div class="finding"><b style="color:{COLOURS[finding.kind]}">{finding.kind}</b>'
+            f"<span>{html.escape(finding.text)}</span></div>"
+            for finding in report.findings
+        ]
         st.html("".join(rows))
+        st.caption(CERTAIN)
+
+
+CERTAIN = (
+    "A band's number is the mean ratio of its levels. In brackets 95% intervals, of all levels or classes at once: "
+    "for sure is what has no unchanged in it. A score is one metric in one sampler setting."
+)
+COLOURS = {
+    "worse": "#d1342c", "mixed": "#b26a00", "better": "#1f9d6b", "same": "#1f9d6b", "unclear": "#b26a00",
+    "incomparable": "#b26a00", "not measured": "#b26a00",
+}  # fmt: skip
 
 
 def _nothing(root: Path, problems: list[str]) -> None:

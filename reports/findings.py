@@ -76,13 +76,25 @@ def band_sentence(comparison: Comparison, band: Band) -> str:
 def _change(ratio: float, low: float, high: float, baseline: str) -> str:
     """ "34% [30, 38] higher than BASELINE"; from a tripling upwards "3.2 [2.9, 3.6] times that of BASELINE"."""
     if ratio >= 3:
-        nearest = number(low, 2 if low >= 1.05 else 4)
-        return f"{number(ratio, 2)} [{nearest}, {number(high, 2)}] times that of {baseline}"
+        return f"{number(ratio, 2)} {_bounds(ratio, low, high)} times that of {baseline}"
+    than = f"{'higher' if ratio > 1 else 'lower'} than {baseline}"
+    return f"{percent(ratio, signed=False)} {_bounds(ratio, low, high)} {than}"
+
+
+def changed(ratio: float, low: float, high: float) -> str:
+    """A change and its interval: "+34% [30, 38]", "×3.2 [2.9, 3.6]"."""
+    return f"{percent(ratio)} {_bounds(ratio, low, high)}"
+
+
+def _bounds(ratio: float, low: float, high: float) -> str:
+    """The interval beside a ratio, the end that is nearer to no change first; signs only where they differ."""
+    if ratio >= 3:
+        return f"[{number(low, 2 if low >= 1.05 else 4)}, {number(high, 2)}]"
     near, far = (low, high) if ratio > 1 else (high, low)
     bounds = ", ".join(percent(bound, signed=(bound - 1) * (ratio - 1) < 0).removesuffix("%") for bound in (near, far))
     if bounds.startswith("0.0,"):  # beyond no change, and it must read so
         bounds = bounds.replace("0.0", number(100 * abs(near - 1), 1), 1)
-    return f"{percent(ratio, signed=False)} [{bounds}] {'higher' if ratio > 1 else 'lower'} than {baseline}"
+    return f"[{bounds}]"
 
 
 def _quiet(comparison: Comparison) -> Finding:

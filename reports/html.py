@@ -11,6 +11,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from .figures.narrow import least_width, narrow
+from .figures.where import kind_of
 from .markdown import headline
 from .numbers import interval, number, percent, reach, signed
 from .plates import Plate
@@ -30,7 +31,7 @@ _ENVIRONMENT = Environment(
     lstrip_blocks=True,
 )
 _ENVIRONMENT.filters.update(number=number, percent=percent, signed=signed, plain=plain)
-_ENVIRONMENT.globals.update(interval=interval, reach=reach, cell_title=cell_title, places=places)
+_ENVIRONMENT.globals.update(interval=interval, reach=reach, cell_title=cell_title, places=places, kind_of=kind_of)
 
 
 def page(report: Report, verdict: Verdict | None = None, command: str = "", title: str | None = None) -> str:

@@ -1,33 +1,52 @@
 """The answer first: which model is worse, where, how sure. A row per candidate, and what stands at the top of a page.
 
 Report -> summary -> the table of the HTML report and of the dashboard's Compare page.
+       -> standings -> the first lines of the dashboard.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
 from .compare import Comparison
-from .numbers import percent, sigma_range
+from .findings import changed
+from .numbers import number, percent, sigma_range
 from .tables import sample_settings
 
 if TYPE_CHECKING:
     from .report import Report
 
 
+Word = Literal["worse", "mixed", "better", "same", "unclear", "not measured", "incomparable"]
+"""Of the denoising error at all levels. "fail" and "pass" are a gate's words."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One model in one line: `word` and `text` on the denoising error, `note` on its worst level and on samples."""
+
+    model: str
+    word: Word
+    text: str
+    note: str = ""
+    level: int | None = None
+    """Where to look: its worst; None where no level was compared."""
+
+
 def summary(report: Report) -> pd.DataFrame:
     """A row per candidate, worst first: levels that are worse, the worst band and its interval, metrics that differ."""
     rows = [
         {
-            "model": one.candidate, "against": one.baseline, "verdict": level_verdict(one.levels),
+            "model": one.candidate, "against": one.baseline, "verdict": level_word(one.levels),
+            "worst band, sigma": sigma_range(band.sigma_low, band.sigma_high) if band else "",
+            "mean there, 95%": changed(band.ratio, band.low, band.high) if band else "",
+            "worst level": _worst_level(one.levels) if band else "",
             "levels worse": int((one.levels["change"] == "worse").sum()),
             "better": int((one.levels["change"] == "better").sum()),
             "unclear": int((one.levels["verdict"] == "inconclusive").sum()),
-            "worst band, sigma": sigma_range(band.sigma_low, band.sigma_high) if band else "",
-            "change": percent(band.ratio) if band else "",
-            "95% interval": f"{percent(band.low)} to {percent(band.high)}" if band else "",
             "metrics worse": _surely(one.metrics, 1.0), "metrics better": _surely(one.metrics, -1.0),
         }
         for one in worst_first(report)
@@ -45,12 +64,71 @@ def worst_first(report: Report) -> list[Comparison]:
     return sorted(report.comparisons, key=lambda one: -max((band.ratio for band in one.bands), default=1.0))
 
 
-def level_verdict(levels: pd.DataFrame) -> str:
-    """Of the denoising error at all levels: fail where one is surely worse, pass where all are shown not to be."""
+def level_word(levels: pd.DataFrame) -> Word:
+    """Worse or better where some level surely is, mixed where both are; else same where all are shown to be no worse.
+
+    What is better at some levels and not shown to be no worse at others is unclear.
+    """
     if levels.empty:
         return "not measured"
-    kinds = set(levels["verdict"])
-    return "fail" if "fail" in kinds else "pass" if kinds == {"pass"} else "inconclusive"
+    changes = set(levels["change"])
+    if "worse" in changes:
+        return "mixed" if "better" in changes else "worse"
+    if set(levels["verdict"]) != {"pass"}:
+        return "unclear"
+    return "better" if "better" in changes else "same"
+
+
+def standings(report: Report) -> list[Standing]:
+    """Every candidate in a line, worst first; what could not be compared stands last."""
+    refused = [Standing(one.candidate, "incomparable", f"not compared: {one.reason}") for one in report.refused]
+    return [*map(_standing, worst_first(report)), *refused]
+
+
+def _standing(comparison: Comparison) -> Standing:
+    levels = comparison.levels
+    note = [_of_samples(comparison.metrics)]
+    if levels.empty:
+        return Standing(comparison.candidate, "not measured", "no noise level in common", note[0])
+    better = levels[levels["change"] == "better"]
+    gain = f"better at {len(better)} of {len(levels)} levels (down to {percent(better['ratio'].min())})"
+    band = next((one for one in comparison.bands if one.ratio > 1), None)
+    if band is not None:
+        mean = "on average " if band.sigma_low < band.sigma_high else ""
+        where = f"{mean}at sigma {sigma_range(band.sigma_low, band.sigma_high)}"
+        first = f"denoising error {changed(band.ratio, band.low, band.high)} {where}"
+        note.insert(0, f"at the worst level {percent(levels['ratio'].max())}" if mean else "")
+        several = sum(one.ratio > 1 for one in comparison.bands) > 1
+        many = [f"worse at {int((levels['change'] == 'worse').sum())} of {len(levels)} levels"] if several else []
+        said = [first, *many, gain if len(better) else "better nowhere"]
+    else:
+        margin = percent(1 + comparison.settings.margin, signed=False)
+        unclear = int((levels["verdict"] != "pass").sum())
+        doubt = f"at {unclear} of {len(levels)} levels {margin} more can't be ruled out: more images would settle it"
+        same = f"denoising error no higher, within {margin}, at all {len(levels)} levels"
+        rest = doubt if unclear else "worse nowhere" if len(better) else ""
+        first = f"denoising error {gain}" if len(better) else "" if unclear else same
+        said = [part for part in (first, rest) if part]
+    at = _extreme(levels, highest=band is not None or better.empty)["level"]
+    return Standing(comparison.candidate, level_word(levels), "; ".join(said), "; ".join(filter(None, note)), int(at))
+
+
+def _extreme(levels: pd.DataFrame, highest: bool = True) -> pd.Series[Any]:
+    """The level of the highest or lowest ratio, one without a ratio only where there is no other."""
+    return levels.sort_values("ratio", ascending=highest, na_position="first").iloc[-1]
+
+
+def _of_samples(metrics: pd.DataFrame) -> str:
+    """What the metrics of samples say for sure, in any sampler setting."""
+    worse, better = _surely(metrics, 1.0), _surely(metrics, -1.0)
+    counts = [f"{count} {word}" for count, word in ((worse, "worse"), (better, "better")) if count]
+    return f"of {len(metrics)} sample scores {', '.join(counts)}" if counts else ""
+
+
+def _worst_level(levels: pd.DataFrame) -> str:
+    """ "+20% at 0.67"."""
+    top = _extreme(levels)
+    return f"{percent(top['ratio'])} at {number(top['sigma'], 2)}"
 
 
 def worst_level(report: Report) -> tuple[str, int] | None:

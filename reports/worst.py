@@ -7,7 +7,7 @@ at their level, so that every level weighs the same, and averaged.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -67,17 +67,28 @@ def worst_of(
 
 
 def sentence(worst: Worst) -> str:
-    """ "most in class 3: +60% [+40%, +82%] (1 of 10 classes worse for sure); images 12, 45, 7"."""
-    said = []
+    """ "most in class 3: +60% [+40%, +82%] (1 of 10 classes worse for sure). Of all images most in #7 (class 5)".
+
+    Two statements: the worst images need not be of the worst class.
+    """
+    images = named(worst.images["image"].head(5), worst.images["label"].head(5))
     if len(worst.classes) > 1:
         top = worst.classes.iloc[0]
         between = f"[{percent(top['low'])}, {percent(top['high'])}]"
-        said.append(
+        return (
             f"most in class {int(top['label'])}: {percent(top['ratio'])} {between} "
-            f"({len(worst.surely)} of {len(worst.classes)} classes worse for sure)"
+            f"({len(worst.surely)} of {len(worst.classes)} classes worse for sure). Of all images most in {images}"
         )
-    said.append("images " + ", ".join(str(int(one)) for one in worst.images["image"].head(5)))
-    return "; ".join(said)
+    return f"most in images {images}"
+
+
+def named(images: Iterable[int], labels: Iterable[int]) -> str:
+    """Images of the data set with their classes: "#335 (class 6), #87 (5)"; without a class "#335"."""
+    said, word = [], "class "
+    for image, label in zip(images, labels, strict=True):
+        said.append(f"#{int(image)}" + (f" ({word}{int(label)})" if label >= 0 else ""))
+        word = "" if label >= 0 else word
+    return ", ".join(said)
 
 
 def worst_findings(comparisons: Sequence[Comparison], evaluations: pd.DataFrame) -> list[Finding]:

@@ -24,7 +24,7 @@ def overview(
     measures = table.drop_duplicates("measure").set_index("measure")["better"]
     figure = make_subplots(
         rows=1, cols=len(measures), shared_yaxes=True, horizontal_spacing=0.06,
-        subplot_titles=[style.heading(str(name), style.DIRECTIONS[better]) for name, better in measures.items()],
+        subplot_titles=[_heading(str(name), style.DIRECTIONS[better]) for name, better in measures.items()],
     )  # fmt: skip
     style.titles(figure)
     places = {model: len(models) - 1 - index for index, model in enumerate(models)}
@@ -41,8 +41,14 @@ def overview(
         range=[-0.6, len(models) - 0.4], showgrid=False,
     )  # fmt: skip
     return figure.update_layout(
-        template=style.template(theme), height=120 + 52 * len(models), margin={"t": 68, "b": 36}, showlegend=False
+        template=style.template(theme), height=134 + 52 * len(models), margin={"t": 82, "b": 36}, showlegend=False
     )
+
+
+def _heading(measure: str, direction: str) -> str:
+    """Metrics are of each model's own best sampler setting, and must say so: it need not be the same one."""
+    best = "" if measure == WORST_LEVEL else "<br><span style='font-size:11px'>each at its best setting</span>"
+    return style.heading(measure, direction) + best
 
 
 def _dot(figure: go.Figure, row: pd.Series[Any], place: int, colour: str, column: int) -> None:

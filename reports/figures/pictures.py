@@ -13,6 +13,8 @@ from PIL import Image
 from . import style
 
 GAP = 4
+TITLED = 20
+"""Between rows of images, where each has a title of its own."""
 Row = Mapping[int, np.ndarray]
 """Column number -> HWC uint8; an absent column stays empty."""
 Said = Mapping[tuple[int, int], tuple[str, list[object]]]
@@ -53,7 +55,8 @@ def flip(
 ) -> go.Figure:
     """Faces of one sheet, one at a time, with a button for each: what changes between them jumps to the eye.
 
-    faces: what a button says -> images by number; `columns` images a row. said: of each what hovering over it shows.
+    faces: what a button says -> images by number; `columns` images a row, each with its title over it.
+    said: of each what hovering over it shows.
     """
     count = len(titles)
     scale = enlargement(list(faces.values()))
@@ -62,13 +65,19 @@ def flip(
     lines = range(0, count, columns)
     for index, face in enumerate(faces.values()):
         rows = [{place: face[first + place] for place in range(columns) if first + place in face} for first in lines]
-        picture = sheet(rows, range(min(columns, count)), scale, side)
+        picture = sheet(rows, range(min(columns, count)), scale, side, TITLED)
         figure.add_image(source=data_uri(picture), hoverinfo="skip", visible=index == 0)
+    across, down = side * scale + GAP, side * scale + TITLED
+    figure.add_scatter(
+        x=[across * (place % columns + 0.5) - GAP / 2 for place in range(count)],
+        y=[down * (place // columns) - 2 for place in range(count)], text=list(titles), mode="text", showlegend=False,
+        textposition="top center", textfont={"size": 10, "color": style.quiet(theme)}, hoverinfo="skip",
+    )  # fmt: skip
     if said:
-        targets(figure, rows, {divmod(place, columns): (words, [place]) for place, words in enumerate(said)})
+        targets(figure, rows, {divmod(place, columns): (words, [place]) for place, words in enumerate(said)}, TITLED)
     _axes(figure, [{}] * len(lines), [""] * len(lines), list(titles[:columns]), scale, side)
-    if len(lines) > 1:
-        figure.update_xaxes(showticklabels=False)
+    figure.update_xaxes(showticklabels=False).update_yaxes(showticklabels=False)
+    figure.update_yaxes(range=[down * len(lines) - TITLED - 0.5, -TITLED - 0.5])
     of_faces = list(range(len(faces)))
     buttons = [
         {"label": name, "method": "restyle", "args": [{"visible": [name == other for other in faces]}, of_faces]}
@@ -78,7 +87,7 @@ def flip(
         updatemenus=[
             {
                 "type": "buttons", "direction": "right", "buttons": buttons, "showactive": True, "x": 0,
-                "xanchor": "left", "y": 1.0, "yanchor": "bottom", "pad": {"b": 40 if len(lines) == 1 else 6},
+                "xanchor": "left", "y": 1.0, "yanchor": "bottom", "pad": {"b": 6},
                 "bgcolor": "#cfd6dd", "bordercolor": style.quiet(theme),
                 "font": {"color": style.ink("light"), "size": 13},  # Plotly's active button is pale in any theme
             }
@@ -86,18 +95,19 @@ def flip(
     )  # fmt: skip
     return figure.update_layout(
         template=style.template(theme),
-        height=(96 if len(lines) == 1 else 60) + pitch * len(lines),
-        margin={"t": 90 if len(lines) == 1 else 48, "b": 4, "l": 24, "r": 8},
+        height=60 + (pitch + TITLED) * len(lines),
+        margin={"t": 48, "b": 4, "l": 24, "r": 8},
     )
 
 
-def targets(figure: go.Figure, rows: Sequence[Row], said: Said) -> None:
-    """Invisible points over a grid's images, to be hovered over and clicked."""
-    pitch = _side(rows, enlargement(rows)) + GAP
+def targets(figure: go.Figure, rows: Sequence[Row], said: Said, gap: int = GAP) -> None:
+    """Invisible points over a grid's images, to be hovered over and clicked. gap: between its rows."""
+    side = _side(rows, enlargement(rows))
+    pitch, down = side + GAP, side + gap
     columns = 1 + max((place for row in rows for place in row), default=0)
     figure.add_scatter(
         x=[pitch * (column + 0.5) - GAP / 2 for _, column in said],
-        y=[pitch * (row + 0.5) - GAP / 2 for row, _ in said],
+        y=[down * row + side / 2 for row, _ in said],
         mode="markers", marker={"size": 44, "symbol": "square", "opacity": 0}, showlegend=False,
         selected={"marker": {"opacity": 0}}, unselected={"marker": {"opacity": 0}},
         hovertext=[words for words, _ in said.values()], hoverinfo="text", customdata=[own for _, own in said.values()],
@@ -105,12 +115,18 @@ def targets(figure: go.Figure, rows: Sequence[Row], said: Said) -> None:
     )  # fmt: skip
     # the picture's own extent: points would have the axes reach further
     figure.update_xaxes(range=[-0.5, columns * pitch - GAP - 0.5])
-    figure.update_yaxes(range=[len(rows) * pitch - GAP - 0.5, -0.5])
+    figure.update_yaxes(range=[len(rows) * down - gap - 0.5, -0.5])
 
 
-def difference(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """(second - first) / 2 around mid-grey, HWC uint8."""
-    return np.asarray((127.5 + (second.astype(float) - first.astype(float)) / 2).round(), np.uint8)
+def difference(first: np.ndarray, second: np.ndarray, gain: float = 1.0) -> np.ndarray:
+    """gain (second - first) / 2 around mid-grey, HWC uint8; the gain must not lead beyond black or white."""
+    return np.asarray((127.5 + gain * (second.astype(float) - first.astype(float)) / 2).round(), np.uint8)
+
+
+def largest_gain(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
+    """That of `difference` with which the largest of these is black or white; 1 where nothing differs."""
+    most = max((float(np.abs(second.astype(float) - first).max()) for first, second in pairs), default=0.0)
+    return 255 / most if most else 1.0
 
 
 def enlargement(rows: Sequence[Row], least: int = 64) -> int:
@@ -119,16 +135,19 @@ def enlargement(rows: Sequence[Row], least: int = 64) -> int:
     return max(1, -(-least // side))
 
 
-def sheet(rows: Sequence[Row], ids: Sequence[int], scale: int, side: int | None = None) -> Image.Image:
-    """One picture of all rows; pixels enlarged `scale` times without smoothing, gaps and absent images clear."""
+def sheet(rows: Sequence[Row], ids: Sequence[int], scale: int, side: int | None = None, gap: int = GAP) -> Image.Image:
+    """One picture of all rows; pixels enlarged `scale` times without smoothing, gaps and absent images clear.
+
+    gap: pixels between rows.
+    """
     side = (side or max(len(image) for row in rows for image in row.values())) * scale
-    pitch = side + GAP
-    picture = Image.new("RGBA", (pitch * len(ids) - GAP, pitch * len(rows) - GAP))
+    pitch, down = side + GAP, side + gap
+    picture = Image.new("RGBA", (pitch * len(ids) - GAP, down * len(rows) - gap))
     for number, row in enumerate(rows):
         for column, key in enumerate(ids):
             if key in row:
                 tile = Image.fromarray(_rgb(row[key])).resize((side, side), Image.Resampling.NEAREST)
-                picture.paste(tile, (pitch * column, pitch * number))
+                picture.paste(tile, (pitch * column, down * number))
     return picture
 
 

@@ -10,9 +10,11 @@ import plotly.graph_objects as go
 from ..numbers import number
 from ..samples import LOWEST_FIRST, Kept, Sampled, most_different
 from . import style
-from .pictures import difference, flip, grid, targets
+from .pictures import difference, flip, grid, largest_gain, targets
 
 MAX_COLUMNS = 12
+LESS = "− baseline"
+"""Over what differs from the baseline's image."""
 LARGE = 62
 """Pixels a row of a closeup, in a column beside the grid."""
 
@@ -60,15 +62,15 @@ def closeup(sampled: Sampled, sample: int, colours: dict[str, str], baseline: st
     models = [model for model, images in sampled.kept.items() if sample in images]
     if not models:
         return style.empty(f"No model kept sample {sample}.", theme)
-    columns = ["sample", "apart", "training"] if sampled.beside else ["sample", "apart"]
+    columns = ["sample", LESS, "training"] if sampled.beside else ["sample", LESS]
     if baseline not in models or len(models) == 1:
-        columns.remove("apart")
+        columns.remove(LESS)
     base = sampled.kept.get(baseline, {}).get(sample)
     rows, names = [], []
     for model in models:
         own = {"sample": sampled.kept[model][sample]}
         if base is not None and model != baseline and base.shape == own["sample"].shape:
-            own["apart"] = difference(base, own["sample"])
+            own[LESS] = difference(base, own["sample"])
         if sample in sampled.beside.get(model, {}):
             own["training"] = sampled.beside[model][sample]
         rows.append({place: own[name] for place, name in enumerate(columns) if name in own})
@@ -88,15 +90,18 @@ def pairs(rows: Kept, labels: Mapping[int, int] | None = None, theme: style.Them
     if not apart:
         return style.empty("No seed has an image of both models in this setting.", theme)
     both = list(apart)[: 3 * MAX_COLUMNS]
+    gain = largest_gain([(ours[sample], theirs[sample]) for sample in both])
+    face = f"difference ×{number(gain, 2)}" if gain > 1 else "difference"
     faces = {
         style.text(first): dict(enumerate(ours[sample] for sample in both)),
         style.text(second): dict(enumerate(theirs[sample] for sample in both)),
-        "difference": dict(enumerate(difference(ours[sample], theirs[sample]) for sample in both)),
+        face: dict(enumerate(difference(ours[sample], theirs[sample], gain) for sample in both)),
     }
     titles = [title(sample, labels or {}, {}) for sample in both]
     lines = zip(titles, both, strict=True)
     said = [f"{name.replace('<br>', ', ')}<br>differs by {number(apart[one], 2)}" for name, one in lines]
-    return flip(faces, titles, MAX_COLUMNS, theme=theme, said=said)
+    short = [f"#{one} ({labels[one]})" if labels and labels.get(one, -1) >= 0 else f"#{one}" for one in both]
+    return flip(faces, short, MAX_COLUMNS, theme=theme, said=said)
 
 
 def title(sample: int, labels: Mapping[int, int], notes: Mapping[int, str]) -> str:

@@ -23,14 +23,19 @@ def where(comparisons: Sequence[Comparison], theme: style.Theme = "light") -> go
     if not shown:
         return style.empty("No noise level was compared.", theme)
     sigmas = sorted({float(sigma) for one in shown for sigma in one.levels["sigma"]})
-    kinds = list(KINDS)
+    kinds, names = list(KINDS), [style.text(one.candidate) for one in shown]
     cells = np.full((len(shown), len(sigmas)), np.nan)
-    signs, hover = (np.full(cells.shape, "", object) for _ in range(2))
+    signs = np.full(cells.shape, "", object)
+    hover: list[str] = []
+    targets: list[list[object]] = []
+    places: list[tuple[int, int]] = []
     for row, one in enumerate(shown):
         for level in each(one.levels):
             column, kind = sigmas.index(float(level.sigma)), kind_of(level.change, level.verdict)
             cells[row, column], signs[row, column] = kinds.index(kind), KINDS[kind][1]
-            hover[row, column] = (
+            targets.append([one.candidate, int(level.level)])
+            places.append((column, row))
+            hover.append(
                 f"<b>{style.text(one.candidate)}</b> at σ {number(level.sigma)}: {kind}<br>{percent(level.ratio)} "
                 f"[{percent(level.band_low)}, {percent(level.band_high)}] against {style.text(one.baseline)}"
             )
@@ -42,22 +47,39 @@ def where(comparisons: Sequence[Comparison], theme: style.Theme = "light") -> go
     ]
     figure = go.Figure(
         go.Heatmap(
-            z=cells, x=list(range(len(sigmas))), y=[style.text(one.candidate) for one in shown], text=signs,
-            texttemplate="%{text}", textfont={"color": style.ink(theme)}, customdata=hover,
-            hovertemplate="%{customdata}<extra></extra>", zmin=-0.5, zmax=last + 0.5, colorscale=scale, showscale=False,
+            z=cells, x=list(range(len(sigmas))), y=names, text=signs,
+            texttemplate="%{text}", textfont={"color": style.ink(theme)}, hoverinfo="skip",
+            zmin=-0.5, zmax=last + 0.5, colorscale=scale, showscale=False,
             xgap=2, ygap=4,
         )
     )  # fmt: skip
-    step = -(-len(sigmas) // 12)
-    places = list(range(0, len(sigmas), step))
-    figure.update_xaxes(
-        tickvals=places, ticktext=[number(sigmas[place], 2) for place in places], showgrid=False,
-        title={"text": "noise level σ"},
+    figure.add_scatter(  # a heatmap's cells can be hovered over, but not chosen
+        x=[place[0] for place in places], y=[names[place[1]] for place in places], mode="markers",
+        marker={"size": 30, "symbol": "square", "opacity": 0, "color": "#f6f7f9"},
+        customdata=targets, hovertext=hover, hoverinfo="text",
+        selected={"marker": {"opacity": 0}}, unselected={"marker": {"opacity": 0}}, showlegend=False,
     )  # fmt: skip
-    figure.update_yaxes(autorange="reversed", showgrid=False)
+    ticks = _ticks(shown, sigmas)
+    figure.update_xaxes(
+        tickvals=ticks, ticktext=[number(sigmas[place], 2) for place in ticks], tickangle=0, showgrid=False,
+        title={"text": "noise level σ"}, range=[-0.5, len(sigmas) - 0.5],
+    )  # fmt: skip
+    figure.update_yaxes(range=[len(shown) - 0.5, -0.5], showgrid=False)
     return figure.update_layout(
         template=style.template(theme), height=96 + 34 * len(shown), margin={"t": 8, "b": 56, "r": 8}
     )
+
+
+def _ticks(shown: Sequence[Comparison], sigmas: Sequence[float], most: int = 12) -> list[int]:
+    """Columns with a number under them: both ends, the ends of worse bands, then every so many with room between."""
+    room = -(-len(sigmas) // most)
+    bands = [band for one in shown for band in one.bands if band.ratio > 1]
+    ends = [int(np.abs(np.log(np.array(sigmas) / end)).argmin()) for b in bands for end in (b.sigma_low, b.sigma_high)]
+    ticks: list[int] = []
+    for place in [0, len(sigmas) - 1, *ends, *range(0, len(sigmas), room)]:
+        if all(abs(place - other) >= room for other in ticks):
+            ticks.append(place)
+    return sorted(ticks)
 
 
 def kind_of(change: str, verdict: str) -> str:

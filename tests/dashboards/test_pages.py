@@ -96,8 +96,8 @@ def test_compare_tells_the_worst_first(monkeypatch: pytest.MonkeyPatch, store: P
     app = open_page(monkeypatch, store, "compare")
     table = app.dataframe[0].value
     assert table["model"].iloc[0] == "digits-regressed"
-    assert table["verdict"].iloc[0] == "fail"
-    assert table["change"].iloc[0] == "+34%"
+    assert table["verdict"].iloc[0] == "worse"
+    assert table["mean there, 95%"].iloc[0].startswith("+34% [")
     assert app.selectbox(key="candidate").value == "digits-regressed"
 
 
@@ -215,7 +215,7 @@ def test_the_worst_images_are_those_of_the_regressed_model(monkeypatch: pytest.M
     app = open_page(monkeypatch, store, "noise-levels")
     assert app.selectbox(key="of").value == "digits-regressed"
     table = app.dataframe[0].value
-    assert (table["candidate"] > table["baseline"]).all()
+    assert (table["model"] > table["baseline"]).all()
 
 
 def test_where_the_runs_are() -> None:

@@ -168,9 +168,9 @@ def test_the_levels_strip_has_a_column_per_level(report: Report) -> None:
 def test_pairs_flip_between_two_models_and_their_difference(report: Report) -> None:
     setting = {"sampler": "heun", "steps": 10, "grid": "karras", "guidance": ""}
     figure = report.pairs(["digits-eps", "digits-v"], setting)
-    assert [trace.visible for trace in figure.data] == [True, False, False]
+    assert [trace.visible for trace in figure.data[:3]] == [True, False, False]
     buttons = figure.layout.updatemenus[0].buttons
-    assert [button.label for button in buttons] == ["digits-eps", "digits-v", "difference"]
+    assert [button.label.split(" ×")[0] for button in buttons] == ["digits-eps", "digits-v", "difference"]
     assert buttons[2].args[0]["visible"] == [False, False, True]
     alone = report.pairs(["digits-eps", "digits-eps"], {**setting, "steps": 7})
     assert "No seed" in alone.layout.annotations[0].text
@@ -181,6 +181,16 @@ def test_no_difference_is_mid_grey() -> None:
     assert pictures.difference(black, black).max() == 128
     assert pictures.difference(black, white).max() == 255
     assert pictures.difference(white, black).max() == 0
+
+
+def test_a_difference_is_amplified_until_the_largest_of_the_set_is_full() -> None:
+    black, dark = np.zeros((1, 1, 3), np.uint8), np.full((1, 1, 3), 51, np.uint8)
+    gain = pictures.largest_gain([(black, black), (dark, black)])
+    assert gain == 5
+    assert pictures.difference(black, dark, gain).max() == 255
+    assert pictures.difference(dark, black, gain).max() == 0
+    assert pictures.difference(black, black, gain).max() == 128
+    assert pictures.largest_gain([(black, black)]) == 1
 
 
 @pytest.mark.parametrize("name", ["<b>x</b>", "%{x}", "$x$"])

@@ -115,19 +115,21 @@ def test_points_lie_on_the_images_they_stand_for(sampled: Sampled) -> None:
 
 def test_a_seed_large_is_every_model_that_kept_it(sampled: Sampled) -> None:
     both = closeup(sampled, 2, COLOURS, "base", "light")
-    assert both.layout.xaxis.ticktext == ("sample", "apart", "training")
+    assert both.layout.xaxis.ticktext == ("sample", "− baseline", "training")
     assert "training #7" in both.layout.yaxis.ticktext[1]
     alone = closeup(sampled, 3, COLOURS, "base", "light")
     assert alone.layout.xaxis.ticktext == ("sample", "training")
     assert len(alone.layout.yaxis.ticktext) == 1
     without = closeup(replace(sampled, beside={}), 2, COLOURS, "base", "dark")
-    assert without.layout.xaxis.ticktext == ("sample", "apart")
+    assert without.layout.xaxis.ticktext == ("sample", "− baseline")
     assert "No model kept" in closeup(sampled, 9, COLOURS, "base", "light").layout.annotations[0].text
 
 
 def test_pairs_begin_with_those_that_changed_most(sampled: Sampled) -> None:
     figure = pairs(dict(sampled.kept), {})
-    assert figure.layout.xaxis.ticktext == ("#1", "#0", "#2")
+    assert figure.data[3].text == ("#1", "#0", "#2")
+    labelled = pairs(dict(sampled.kept), {1: 4, 0: -1})
+    assert labelled.data[3].text == ("#1 (4)", "#0", "#2")
     assert "differs by 0.20" in figure.data[-1].hovertext[0]
     faces = [trace.visible for trace in figure.data[:3]]
     assert faces == [True, False, False]
