@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from ..reports import tables
@@ -24,7 +25,8 @@ STRIP, TABLE = "worst-figure", "losses-table"
 def images_behind(view: View, of: str, at: int) -> None:
     """The strip of a model's images at one level, and beside a baseline the images that lose most against it."""
     comparison = next((one for one in view.report.comparisons if one.candidate == of), None)
-    first, losses, same = "hardest", None, False
+    losses, same = None, False
+    first: First = "hardest"
     kept = view.report.worst(of)[0]
     if comparison is not None:
         losses = _losses(view, comparison, at)
@@ -39,10 +41,10 @@ def images_behind(view: View, of: str, at: int) -> None:
     image = _chosen(chosen, kept, losses)
     if image is not None and (kept["image"] == image).any():
         _strip(view.report.kept_image(of, image, view.theme))
-        st.caption(f"Image {image} at the noise levels where it is among the hardest. {NAMED}")
+        st.caption(f"Image {image} at the noise levels where this model kept it. {NAMED}")
     else:
         if image is not None:
-            st.caption(f"No picture of image {image}: it is nowhere among the hardest of {plain(of)}, which are kept.")
+            st.caption(f"No picture of image {image}: a run keeps a few of each level, and {plain(of)} not this one.")
         _strip(view.report.worst_images(of, at, view.theme, first))
         st.caption(_said(view, None if same else comparison, of, at, first))
     if comparison is None or losses is None:
@@ -67,7 +69,11 @@ def _said(view: View, comparison: Comparison | None, of: str, at: int, first: st
     if first == "losses" and not both:
         return f"No image was kept by both models at this level; these are the model's hardest. {LEARN}"
     order = f"of the {both} images that both models kept here, those that lose most first"
-    order = order if first == "losses" else f"the {len(own)} hardest of this model; the baseline kept {both} of them"
+    order = (
+        order
+        if first == "losses"
+        else f"the {len(own)} images kept of this model; the baseline kept {both} of them too, and those stand first"
+    )
     return f"{order[:1].upper()}{order[1:]}. {NAMED} {LEARN}"
 
 
@@ -89,8 +95,8 @@ def _chosen(place: st.delta_generator.DeltaGenerator, kept: pd.DataFrame, losses
     return None if chosen is None else int(chosen)
 
 
-def _strip(figure: object) -> None:
-    show(figure, STRIP, on_select=_clicked, selection_mode="points")  # type: ignore[arg-type]
+def _strip(figure: go.Figure) -> None:
+    show(figure, STRIP, on_select=_clicked, selection_mode="points")
 
 
 def _clicked() -> None:

@@ -10,11 +10,12 @@ import pandas as pd
 from torch import Tensor
 
 from .conditioning import numbered
+from .denoiser import Denoiser
 from .noise import Noise
 from .planning import Cell, Plan, class_labels, course, filmable, grid_named, sample_ids
 from .probes import curves, denoising_error, measure, measure_until
 from .probes.worst import Worst
-from .records import ADDED, SETTING, TABLES
+from .records import ADDED, PICTURES, SETTING, TABLES
 from .samplers import sample, solver
 from .scoring import to_uint8
 from .store import sheet_holds
@@ -30,7 +31,7 @@ def _probe(plan: Plan, cell: Cell, progress: Progress) -> Work:
     assert settings is not None
     probes = plan.probes[cell.model]
     subject = plan.subjects[cell.model]
-    worst = Worst(settings.worst, subject.denoiser.autoencoder)
+    worst = Worst(settings.worst, subject.denoiser.autoencoder, _shared(plan, subject.denoiser, settings.worst))
     target = settings.target
     if target is None:
         rows = measure(subject, probes, settings.draws, batch_size=plan.batch_size, progress=progress, watch=worst)
@@ -42,6 +43,14 @@ def _probe(plan: Plan, cell: Cell, progress: Progress) -> Work:
         tables["evaluations"], subject.denoiser, plan.sigmas, adaptive=target is not None
     )
     return tables, worst.tiles()
+
+
+def _shared(plan: Plan, denoiser: Denoiser, worst: int) -> int:
+    """How many images every model keeps: as many as of its worst, or what the sheet has room for beside those."""
+    if len(denoiser.image_shape) != 3:
+        return 0
+    room = sheet_holds(*denoiser.image_shape[-2:]) // (len(PICTURES) * len(plan.sigmas))
+    return max(min(worst, room - worst), 0)
 
 
 def _sample(plan: Plan, cell: Cell, progress: Progress) -> Work:

@@ -49,7 +49,8 @@ TABLES: dict[str, tuple[str, ...]] = {
   PROBE.COLUMN for each number of each probe that ran, NaN where it wasn't asked
 - curves: one quantity of one probe at one level: value, 95% interval, standard error with its degrees of freedom, and
   what a perfect denoiser gives (NaN where that depends on the data); `slice` is the part of the images it looks at
-- worst: the images with the largest errors at a level, rank 0 the worst; `tile` is the first of its four in the cell's
+- worst: the images with the largest errors at a level, rank 0 the worst, and the first ones of the data, which every
+  model keeps; `tile` is the first of its four in the cell's
   sheet: noisy input, prediction, truth, error
 - samples: one generated sample; `clipped` is its share of values out of range, `tile` its place in the sheet. Where it
   is kept and the suite names training images, `nearest` is the number of the nearest one, `nearest_tile` the place of
