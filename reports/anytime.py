@@ -20,7 +20,8 @@ from ..evals.records import TABLES
 from ..evals.runner import model_record
 from ..evals.sequential import Look
 from ..metrics.intervals import Floats
-from .compare import Comparison, compare_metrics, find_bands, level_table
+from .compare import Comparison, find_bands, level_table
+from .compare_metrics import compare_metrics
 from .decide import Decision
 from .gate import judge
 from .policy import DENOISING_ERROR, Policy

@@ -15,15 +15,15 @@ import numpy as np
 import pandas as pd
 
 from ..errors import IncomparableError
-from ..metrics.intervals import PairedRatio, paired_log_ratio, verdict
+from ..metrics.intervals import PairedRatio, paired_log_ratio
 from ..metrics.tails import skewness
-from .tables import Tables, better, each
+from .compare_metrics import compare_metrics
+from .judged import judged
+from .tables import Tables, each
 from .unpaired import standard_errors, unpaired_levels
 
 if TYPE_CHECKING:
     from ..evals.store import Run
-
-CELL = ["sampler", "steps", "grid", "guidance", "metric"]
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,6 @@ def level_table(
     paired = paired or paired_log_ratio(
         ours, theirs, settings.confidence, settings.resamples, settings.seed, families=settings.families
     )
-    margin = math.log1p(settings.margin)
     images = (~np.isnan(ours)).sum(axis=0)
     table = pd.DataFrame(
         {
@@ -197,15 +196,9 @@ def level_table(
             "candidate_skewness": skewness(theirs),
             "difference_error": np.nanstd(theirs - ours, axis=0, ddof=1) / np.sqrt(images),
             "difference_skewness": skewness(theirs - ours),
-            "verdict": [verdict(low, high, margin) for low, high in zip(paired.lower, paired.upper, strict=True)],
         }
     )  # fmt: skip
-    surely_lower = [
-        verdict(-math.log(high), -math.log(low), margin) == "fail"
-        for low, high in zip(table["low"], table["band_high"], strict=True)
-    ]
-    table["change"] = np.where(table["verdict"] == "fail", "worse", np.where(surely_lower, "better", "same"))
-    return table
+    return judged(table, settings.margin)
 
 
 def compare_slices(
@@ -259,66 +252,6 @@ def find_bands(levels: pd.DataFrame, model: str) -> tuple[Band, ...]:
         ratio, low, high = (math.exp(np.log(group[name]).mean()) for name in ("ratio", "band_low", "band_high"))
         bands.append(Band(model, group["sigma"].min(), group["sigma"].max(), ratio, low, high))
     return tuple(sorted(bands, key=lambda band: -band.ratio))
-
-
-def compare_metrics(metrics: pd.DataFrame, baseline: str, candidate: str) -> pd.DataFrame:
-    """Candidate minus baseline for every (sampler, steps, grid, guidance, metric) either of them has.
-
-    Columns: those, better, baseline, candidate, candidate_low, candidate_high, difference, low, high, samples (the
-    candidate's), status, reason. status is one of:
-    "unpaired": both have an interval. Stored tables hold no per-sample values, so the interval of the difference takes
-    the two as independent (MOVER, Donner & Zou 2012), which is cautious for samples of the same seeds;
-    "no interval": there is a difference, but nothing to tell how sure it is;
-    "not scored": one of the two has no value, and there is no difference;
-    "incomparable": their protocols differ, as `reason` says, and there is no difference.
-    """
-    if "guidance" not in metrics:
-        metrics = metrics.assign(guidance="")
-    ours, theirs = (_by_cell(metrics[metrics["model"] == model]) for model in (baseline, candidate))
-    rows = [
-        {**dict(zip(CELL, cell, strict=True)), **_difference(cell[-1], ours.get(cell, _NONE), theirs.get(cell, _NONE))}
-        for cell in dict.fromkeys([*ours, *theirs])
-    ]
-    numbers = ["baseline", "candidate", "candidate_low", "candidate_high", "difference", "low", "high", "samples"]
-    return pd.DataFrame(rows, columns=[*CELL, "better", *numbers, "status", "reason"]).astype(
-        dict.fromkeys(numbers, float)
-    )
-
-
-_NONE: dict[str, Any] = {"value": math.nan, "low": math.nan, "high": math.nan, "n": math.nan}
-
-
-def _by_cell(metrics: pd.DataFrame) -> dict[tuple[Any, ...], dict[str, Any]]:
-    """A model's rows by what names them in CELL."""
-    columns = [*CELL, "value", "low", "high", "n", "fingerprint", "protocol"]
-    rows = [dict(zip(columns, row, strict=True)) for row in metrics[columns].itertuples(index=False)]
-    return {tuple(row[name] for name in CELL): row for row in rows}
-
-
-def _difference(metric: str, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
-    b, b_low, b_high = ours["value"], ours["low"], ours["high"]
-    c, c_low, c_high = theirs["value"], theirs["low"], theirs["high"]
-    found = {
-        "better": better(metric), "baseline": b, "candidate": c,
-        "candidate_low": c_low, "candidate_high": c_high, "samples": theirs["n"], "reason": "",
-    }  # fmt: skip
-    if math.isnan(b) or math.isnan(c):
-        return {**found, "status": "not scored"}
-    if ours["fingerprint"] != theirs["fingerprint"]:
-        return {**found, "status": "incomparable", "reason": _protocols(ours, theirs)}
-    if np.isnan([b_low, b_high, c_low, c_high]).any():
-        return {**found, "difference": c - b, "status": "no interval"}
-    low = c - b - math.hypot(c - c_low, b_high - b)
-    high = c - b + math.hypot(c_high - c, b - b_low)
-    return {**found, "difference": c - b, "low": low, "high": high, "status": "unpaired"}
-
-
-def _protocols(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
-    """Both protocols, in words where words tell them apart, else by their fingerprints: weights or reference differ."""
-    said = [str(one["protocol"]) for one in (ours, theirs)]
-    if said[0] == said[1]:
-        said = [f"{one['protocol']} [{one['fingerprint']}]" for one in (ours, theirs)]
-    return f"{said[0]!r} against {said[1]!r}"
 
 
 def _defining(tables: Tables, runs: Sequence[Run], label: str) -> dict[str, Any]:

@@ -76,6 +76,8 @@ class LevelDocument(_Open):
     high: float | None
     band_low: float | None
     band_high: float | None
+    difference: float | None = None
+    """Candidate's denoising error minus the baseline's, mean square per dimension in x0 units."""
     images: int
     verdict: Literal["pass", "fail", "inconclusive"]
     change: Literal["worse", "better", "same"]
@@ -95,7 +97,11 @@ class MetricDocument(_Open):
     difference: float | None
     low: float | None
     high: float | None
+    ratio: float | None = None
+    """Candidate over baseline, of values above 0."""
     status: str
+    change: Literal["worse", "better", "same", ""] = ""
+    """Worse or better: told from no difference among all metrics of the comparison; empty: nothing tells how sure."""
 
 
 class ComparisonDocument(_Open):

@@ -125,11 +125,9 @@ def _metrics(comparison: Comparison) -> list[Finding]:
                 f"{len(cells)} sampler settings, for their protocols differ: {apart.iloc[0]['reason']}"
             )
             found.append(Finding("incomparable", text))
-        loss = cells["difference"] * cells["better"].map({"lower": 1.0, "higher": -1.0, "": math.nan})
-        surely = (cells["low"] > 0) | (cells["high"] < 0)
         split: tuple[tuple[Kind, pd.DataFrame], ...] = (
-            ("worse", cells[surely & (loss > 0)]),
-            ("better", cells[surely & (loss < 0)]),
+            ("worse", cells[cells["change"] == "worse"]),
+            ("better", cells[cells["change"] == "better"]),
         )
         for kind, chosen in split:
             if len(chosen):

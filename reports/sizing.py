@@ -14,7 +14,8 @@ import pandas as pd
 from scipy import stats
 
 from ..metrics.power import Design, needed
-from .compare import compare_metrics, paired_errors
+from .compare import paired_errors
+from .compare_metrics import compare_metrics
 from .tables import better
 
 _TWO_SIDED = float(stats.norm.ppf(0.975))

@@ -44,10 +44,10 @@ def summary(report: Report) -> pd.DataFrame:
             "worst band, sigma": sigma_range(band.sigma_low, band.sigma_high) if band else "",
             "mean there, 95%": changed(band.ratio, band.low, band.high) if band else "",
             "worst level": _worst_level(one.levels) if band else "",
-            "levels worse": int((one.levels["change"] == "worse").sum()),
-            "better": int((one.levels["change"] == "better").sum()),
+            "levels worse": _count(one.levels, "worse"),
+            "better": _count(one.levels, "better"),
             "unclear": int((one.levels["verdict"] == "inconclusive").sum()),
-            "metrics worse": _surely(one.metrics, 1.0), "metrics better": _surely(one.metrics, -1.0),
+            "metrics worse": _count(one.metrics, "worse"), "metrics better": _count(one.metrics, "better"),
         }
         for one in worst_first(report)
         for band in [next((band for band in one.bands if band.ratio > 1), None)]
@@ -120,7 +120,7 @@ def _extreme(levels: pd.DataFrame, highest: bool = True) -> pd.Series[Any]:
 
 def _of_samples(metrics: pd.DataFrame) -> str:
     """What the metrics of samples say for sure, in any sampler setting."""
-    worse, better = _surely(metrics, 1.0), _surely(metrics, -1.0)
+    worse, better = _count(metrics, "worse"), _count(metrics, "better")
     counts = [f"{count} {word}" for count, word in ((worse, "worse"), (better, "better")) if count]
     return f"of {len(metrics)} sample scores {', '.join(counts)}" if counts else ""
 
@@ -158,7 +158,6 @@ def setting(row: pd.Series[Any]) -> dict[str, Any]:
     return {"steps": int(row["steps"]), **{name: str(row[name]) for name in ("sampler", "grid", "guidance")}}
 
 
-def _surely(metrics: pd.DataFrame, sign: float) -> int:
-    """Sampler settings x metrics whose difference is surely a loss (sign 1) or a gain (-1)."""
-    loss = sign * metrics["difference"] * metrics["better"].map({"lower": 1.0, "higher": -1.0})
-    return int((((metrics["low"] > 0) | (metrics["high"] < 0)) & (loss > 0)).sum())
+def _count(rows: pd.DataFrame, change: str) -> int:
+    """Levels, or metrics in a sampler setting, that changed so."""
+    return int((rows["change"] == change).sum())

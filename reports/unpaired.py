@@ -5,7 +5,6 @@ A baseline file whose run is not at hand -> unpaired_levels -> the same columns 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -14,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from ..errors import IncomparableError
-from ..metrics.intervals import verdict
 from ..metrics.tails import above, below
+from .judged import judged
 from .verdicts import Verdict
 
 if TYPE_CHECKING:
@@ -58,7 +57,6 @@ def unpaired_levels(baseline: pd.DataFrame, candidate: pd.DataFrame, settings: S
     one, two = above(tail, images), above(tail / 2, images)
     one_band = below(tail / max(2.0, settings.families) / levels, images)
     two_band = above(tail / 2 / levels, images)
-    margin = math.log1p(settings.margin)
     table = pd.DataFrame(
         {
             "level": ours["level"], "sigma": ours["sigma"], "ratio": np.exp(log), "low": np.exp(log - two * error),
@@ -70,13 +68,7 @@ def unpaired_levels(baseline: pd.DataFrame, candidate: pd.DataFrame, settings: S
             "difference_skewness": 0.0, "unpaired": True,
         }
     )  # fmt: skip
-    table["verdict"] = [verdict(low, high, margin) for low, high in zip(table["lower"], table["upper"], strict=True)]
-    better = [
-        verdict(-math.log(high), -math.log(low), margin) == "fail"
-        for low, high in zip(table["low"], table["band_high"], strict=True)
-    ]
-    table["change"] = np.where(table["verdict"] == "fail", "worse", np.where(better, "better", "same"))
-    return table
+    return judged(table, settings.margin)
 
 
 def is_unpaired(comparison: Comparison) -> bool:

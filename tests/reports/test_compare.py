@@ -7,17 +7,18 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from sigmascope.errors import IncomparableError
 from sigmascope.reports.compare import (
     Settings,
     compare_all,
     compare_levels,
-    compare_metrics,
     differences,
     find_bands,
     references,
     require_comparable,
 )  # fmt: skip
+from sigmascope.reports.compare_metrics import compare_metrics
 from sigmascope.reports.report import Report
 from sigmascope.reports.tables import collect
 
@@ -184,3 +185,36 @@ def test_metrics_differences_and_what_is_said_of_them() -> None:
     assert found.loc["moved", "reason"] == "'of features [f]' against 'of features [g]'"
     assert (found["reason"] != "").sum() == 1
     assert found.loc[["moved", "alone"], "difference"].isna().all(), "a missing score is no zero"
+
+
+def test_a_difference_among_many_metrics_is_told_by_holm() -> None:
+    """Three scores of standard error 1 each, so that the difference's is sqrt(2): p by scipy, Holm by hand."""
+    half = stats.norm.ppf(0.975)
+
+    def rows(metric: str, difference: float) -> list[dict[str, object]]:
+        cell = {"sampler": "euler", "steps": 10, "grid": "karras", "metric": metric, "n": 100, "protocol": "p"}
+        values = {"a": 10.0, "b": 10.0 + difference}
+        return [
+            {**cell, "model": model, "value": value, "low": value - half, "high": value + half, "fingerprint": "f"}
+            for model, value in values.items()
+        ]
+
+    # 2.3 standard errors: p = 0.021, told alone and not among three; 4 and -4: p = 6e-5.
+    sizes = {"frechet_distance": 4.0, "inception_score": 4.0, "kernel_distance": 2.3}
+    table = pd.DataFrame([row for metric, size in sizes.items() for row in rows(metric, size * math.sqrt(2))])
+    p = {metric: 2 * stats.norm.sf(size) for metric, size in sizes.items()}
+    assert 0.05 / 3 < p["kernel_distance"] < 0.05
+    assert p["frechet_distance"] < 0.05 / 3
+    alone = compare_metrics(table[table["metric"] == "kernel_distance"], "a", "b")
+    assert list(alone["change"]) == ["worse"]
+    found = compare_metrics(table, "a", "b").set_index("metric")
+    # The last step of Holm's holds the third against 0.05 / 1: told as well, for both others were.
+    assert dict(found["change"]) == {
+        "frechet_distance": "worse", "inception_score": "better", "kernel_distance": "worse",
+    }  # fmt: skip
+    quiet = table.assign(value=table["value"].where(table["metric"] == "kernel_distance", 10.0))
+    shifted = quiet.assign(low=quiet["value"] - half, high=quiet["value"] + half)
+    found = compare_metrics(shifted, "a", "b").set_index("metric")
+    assert dict(found["change"]) == dict.fromkeys(sizes, "same"), "one of three at p = 0.021 is not told"
+    assert found.loc["kernel_distance", "low"] > 0, "though its own interval leaves out 0"
+    assert found.loc["kernel_distance", "ratio"] == pytest.approx(1 + 2.3 * math.sqrt(2) / 10)

@@ -7,7 +7,8 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from sigmascope.reports.compare import Band, Comparison, Settings, compare_levels, compare_metrics, find_bands
+from sigmascope.reports.compare import Band, Comparison, Settings, compare_levels, find_bands
+from sigmascope.reports.compare_metrics import compare_metrics
 from sigmascope.reports.findings import band_sentence
 from sigmascope.reports.gate import judge
 from sigmascope.reports.policy import checked_policy
