@@ -25,6 +25,9 @@ from .unpaired import standard_errors, unpaired_levels
 if TYPE_CHECKING:
     from ..evals.store import Run
 
+KEYS = ["image", "level", "draw"]
+"""What two models' evaluations are paired by."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -234,12 +237,17 @@ def paired_errors(
     """
     ours, theirs = (_errors(evaluations, model) for model in (baseline, candidate))
     _require_same_levels(ours, theirs)
-    if not ours.index.equals(theirs.index):
-        shared = ours.index.intersection(theirs.index)
+    if not all(np.array_equal(ours[key], theirs[key]) for key in KEYS):
+        ours, theirs = (frame.set_index(KEYS).sort_index() for frame in (ours, theirs))
+        shared = ours.index.intersection(theirs.index).sort_values()
         _require_nested(ours, theirs, shared, baseline, candidate)
-        ours, theirs = ours.loc[shared].sort_index(), theirs.loc[shared].sort_index()
-    images = pd.Index(ours.index.get_level_values("image").unique().sort_values())
-    return ours.groupby("level")["sigma"].first(), images, _by_image(ours), _by_image(theirs)
+        ours, theirs = (frame.loc[shared].reset_index() for frame in (ours, theirs))
+    return (
+        ours.groupby("level")["sigma"].first(),
+        pd.Index(np.unique(ours["image"])),
+        _by_image(ours),
+        _by_image(theirs),
+    )
 
 
 def find_bands(levels: pd.DataFrame, model: str) -> tuple[Band, ...]:
@@ -272,10 +280,10 @@ def _levels(tables: Tables, baseline: str, candidate: str, settings: Settings) -
 
 
 def _errors(evaluations: pd.DataFrame, model: str) -> pd.DataFrame:
-    rows = evaluations[evaluations["model"] == model]
+    rows = evaluations.loc[evaluations["model"] == model, [*KEYS, "sigma", "error"]]
     if rows.empty:
         raise IncomparableError(f"evaluations: expected some of {model!r}, got none")
-    return rows.set_index(["image", "level", "draw"])[["sigma", "error"]].sort_index()
+    return rows
 
 
 def _require_same_levels(ours: pd.DataFrame, theirs: pd.DataFrame) -> None:
@@ -302,7 +310,12 @@ def _require_nested(
 
 def _by_image(errors: pd.DataFrame) -> np.ndarray:
     """Mean over draws, as (images, levels); NaN where an image was not asked."""
-    return errors["error"].groupby(level=["image", "level"]).mean().unstack("level").to_numpy(float)  # noqa: PD010
+    (images, row), (levels, column) = (np.unique(errors[key], return_inverse=True) for key in ("image", "level"))
+    place = row * len(levels) + column
+    draws = np.bincount(place, minlength=len(images) * len(levels))
+    total = np.bincount(place, errors["error"], draws.size)
+    with np.errstate(invalid="ignore"):
+        return (total / draws).reshape(len(images), len(levels))
 
 
 def _flat(mapping: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -54,8 +54,9 @@ def compare_metrics(metrics: pd.DataFrame, baseline: str, candidate: str) -> pd.
         "ratio",
         "samples",
     ]
-    table = pd.DataFrame(rows, columns=[*CELL, "better", *numbers, "status", "reason"])
-    table = table.astype(dict.fromkeys(numbers, float))
+    words = {name: [row.get(name, "") for row in rows] for name in (*CELL, "better", "status", "reason")}
+    values = {name: np.array([row.get(name, math.nan) for row in rows], float) for name in numbers}
+    table = pd.DataFrame({**words, **values})[[*CELL, "better", *numbers, "status", "reason"]]
     return table.assign(change=_changes(table))
 
 
