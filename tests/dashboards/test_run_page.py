@@ -11,7 +11,7 @@ from sigmascope.evals.store import Run, Writer
 from streamlit.testing.v1 import AppTest
 
 from ..reports import synthetic
-from .test_pages import open_page, words
+from .test_pages import open_page, opened, words
 
 PENDING = [
     PendingCell(key=f"later{n}", kind="sample", title=f"heun, {n} steps", model="alone", evaluations=1024)
@@ -110,7 +110,7 @@ def test_candidates_for_memories_come_first(monkeypatch: pytest.MonkeyPatch, nei
     assert not app.exception
     assert app.selectbox(key="sample").value == 5
     assert "0 would be a copy" in words(app)
-    link = next(code.value for code in app.code if code.value.startswith("?") or "://" in code.value)
+    link = next(code.value for code in opened(app, "samples").code if code.value.startswith("?") or "://" in code.value)
     assert "sort=nearest+to+training" in link
 
 
