@@ -5,7 +5,7 @@ ZOO ?= .venv-zoo
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test test-slow lint install zoo train calibrate clean
+.PHONY: demo test test-slow lint install zoo train calibrate tour clean
 
 demo: $(VENV)/.demo-ready
 	$(BIN)/sigmascope demo
@@ -27,6 +27,9 @@ train: $(VENV)/.dev-ready   # retrain the bundled digits models: about half an h
 
 calibrate: $(VENV)/.dev-ready   # false alarms and misses of the gates: 500 gates a setting; writes docs/calibration.md
 	$(BIN)/python benchmarks/calibrate.py
+
+tour: $(VENV)/.dev-ready   # walks docs/tour.md in Chromium on the demo's run, and takes its pictures again
+	TOUR_PICTURES=docs/tour $(BIN)/python -m pytest -q -m slow tests/dashboards/test_tour.py
 
 install: $(VENV)/.dev-ready
 

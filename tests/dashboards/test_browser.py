@@ -126,7 +126,7 @@ def test_a_click_on_a_point_shows_its_images(page: Any, served: str) -> None:
     page.goto(served)
     page.get_by_role("link", name="Noise levels", exact=True).click()
     _drawn(page)
-    _chosen(page, "Worst images of", "digits-regressed")
+    _chosen(page, "Images of", "digits-regressed")
     _chosen(page, "at sigma", "0.758")
     # The last curve of the lower panel is the regressed model's, its last point the one at the largest sigma.
     page.locator(".subplot.x2y2 .scatterlayer .trace").last.locator(".point").last.click(force=True)
@@ -144,7 +144,7 @@ def test_a_finding_leads_to_its_curve(page: Any, served: str) -> None:
     page.wait_for_url("**/noise-levels*")
     _drawn(page)
     _chosen(page, "Probe", "calibration: slope")
-    _chosen(page, "Worst images of", "digits-regressed")
+    _chosen(page, "Images of", "digits-regressed")
 
 
 def test_pairs_flip_in_place(page: Any, served: str) -> None:
