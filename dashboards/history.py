@@ -79,7 +79,8 @@ def _readings(digest: str, folder: str, metric: str, band: tuple[float, float] |
 
 def _band(view: View) -> tuple[float, float] | None:
     """Noise levels of the error: all of them, or from one to another."""
-    sigmas = sorted(set(view.report.tables.levels["sigma"].astype(float)))
+    # twelve digits: models' own schedules round one level differently in the last ones
+    sigmas = sorted({float(f"{sigma:.12g}") for sigma in view.report.tables.levels["sigma"]})
     if len(sigmas) < 2:
         return None
     low, high = st.select_slider(
@@ -125,7 +126,8 @@ def _explained(series: list[Series]) -> str:
     """What a reader must know of intervals and changes."""
     changes = sum(len(one.changes) for one in series)
     longest = max((len(one.points) for one in series), default=0)
-    few = f" It takes about 8 comparable runs to find one; here are {longest}." if longest < 4 * LEAST else ""
+    here = "this is the only one" if longest == 1 else f"here are {longest}"
+    few = f" It takes about 8 comparable runs to find one; {here}." if longest < 4 * LEAST else ""
     said = (
         f"{changes or 'no'} change{'' if changes == 1 else 's'} found at 5%"
         if longest >= 2 * LEAST

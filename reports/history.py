@@ -24,6 +24,8 @@ from .tables import cell_title
 if TYPE_CHECKING:
     from ..evals.store import Run
 
+SAME = 1e-9
+"""Relative: models' own schedules round one noise level to slightly different sigmas."""
 LEAST = 2
 """Points on either side of a change: a single odd run is none."""
 
@@ -167,7 +169,7 @@ _Row = tuple[str, str, str, float, float, float]
 def _errors(run: Run, band: tuple[float, float] | None) -> list[_Row]:
     """model, setting, protocol, value, low, high: geometric means over the levels, each model's."""
     levels = run.table("levels")
-    inside = levels if band is None else levels[levels["sigma"].between(*band)]
+    inside = levels if band is None else levels[levels["sigma"].between(band[0] * (1 - SAME), band[1] * (1 + SAME))]
     shapes = {model.name: str((model.event_shape, model.data_range, model.autoencoder)) for model in run.record.models}
     rows = []
     for name, own in inside.groupby("model", sort=False):

@@ -44,7 +44,7 @@ def history(
         tickvals=[places[point.run] for point in shown], ticktext=[_name(point, by_commit) for point in shown],
         showgrid=False, range=[-0.5, len(ordered) - 0.5],
     )  # fmt: skip
-    title = "denoising error" if series[0].metric == DENOISING_ERROR else series[0].metric
+    title = "denoising error (mean square)" if series[0].metric == DENOISING_ERROR else series[0].metric
     figure.update_yaxes(title={"text": style.text(title)})
     return figure.update_layout(template=style.template(theme), height=400, showlegend=len(series) > 1)
 

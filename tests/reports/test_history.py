@@ -84,6 +84,18 @@ def test_a_band_and_a_metric(runs: list[synthetic.SyntheticRun]) -> None:
     assert settings[0].points[0].low < settings[0].points[0].value
 
 
+def test_the_ends_of_a_band_hold_levels_that_are_rounded_differently() -> None:
+    """Two models whose schedules give one noise level as two neighbouring floats."""
+    run = synthetic.run({"one": "eps", "other": "eps"})
+    levels = run.tables["levels"].copy()
+    levels.loc[levels["model"] == "other", "sigma"] *= 1 + 2 * np.finfo(float).eps
+    run.tables = {**run.tables, "levels": levels}
+    band = (float(synthetic.SIGMAS[1]), float(synthetic.SIGMAS[-2]))
+    counted = {one.model: one.setting for one in follow([run], "denoising_error", band=band)}
+    assert len(counted) == 2
+    assert all(f"{len(synthetic.SIGMAS) - 2} noise levels" in setting for setting in counted.values())
+
+
 def test_what_is_not_there_is_named(runs: list[synthetic.SyntheticRun]) -> None:
     with pytest.raises(ConfigError, match=r"there are: denoising_error, .*, class agreement; models: m"):
         follow(runs, "FID")
