@@ -55,6 +55,7 @@ def _quality(view: View) -> None:
     model = "" if chosen == ALL else str(chosen)
     rows = table[table["model"] == model] if model else table
     _answer(rows, metric)
+    _by_others(view, metrics, metric, model)
     figure = view.report.samplers(metric, view.theme, model)
     show(figure, FIGURE, on_select=_clicked, selection_mode="points")
     offer(view, "samplers", figure, lambda: rows, f"samplers({metric!r}, model={model!r})")
@@ -72,8 +73,19 @@ def _answer(rows: pd.DataFrame, metric: str) -> None:
     if answer is None:
         st.caption(plain(f"No setting is called the best: {metric} has no known direction, or no value above 0."))
         return
-    doubt = f" {plain(answer.doubt)}" if answer.doubt else ""
-    st.markdown(f"**{plain(answer.headline)}**{doubt}")
+    st.markdown(f"**{plain(f'{answer.headline} {answer.doubt}'.strip())}**")
+
+
+def _by_others(view: View, metrics: list[str], metric: str, model: str) -> None:
+    """What the other metrics call the cheapest within 5% of their best: it need not be the same setting."""
+    told = []
+    for other in metrics:
+        table = samplers_table(view.report.tables, other)
+        answer = cheapest(table[table["model"] == model] if model else table, other) if other != metric else None
+        if answer is not None:
+            told.append(f"by {other} {answer.title(answer.pick)} ({int(answer.pick['evaluations'])} evaluations)")
+    if told:
+        st.caption(plain(f"Metrics need not agree: {'; '.join(told)}."))
 
 
 def _each_model(view: View, table: pd.DataFrame, metric: str) -> None:
@@ -142,20 +154,20 @@ def _model_or_solver(view: View) -> None:
     show(figure, "model-or-solver-figure")
     st.caption(
         "Both errors in one unit: how far they move samples, in the data's spread, if those along the way add up. The "
-        "model's is what probes prove to be avoidable, so at least that. Areas add up to the totals over each panel; an "
-        "e-fold is a factor of 2.7."
+        "model's is what probes prove to be avoidable, so at least that. Areas add up to the totals over each panel; "
+        "an e-fold is a factor of 2.7."
     )
     rows = partial(answers_table, answers)
     offer(view, "model-or-solver", figure, rows, f"model_or_solver({beside!r}, {shown!r})")
     st.dataframe(_brief(rows()), hide_index=True)
 
 
-def _brief(table: pd.DataFrame) -> Any:
+def _brief(table: pd.DataFrame) -> pd.DataFrame:
     """The answers' table, the setting in one column and what matters first."""
     titles = [cell_title(row) for _, row in table.iterrows()]
-    named = table.drop(columns=list(SETTING)).assign(setting=titles)
     shares = ["model, at least", "sampler's steps", "low", "high"]
-    return named[["model", "setting", "larger error", *shares]].style.format(share, subset=shares)
+    told = table.assign(setting=titles, **{name: table[name].map(share) for name in shares})
+    return told[["model", "setting", "larger error", *shares]]
 
 
 def _suspect(view: View, models: list[str]) -> str:

@@ -45,9 +45,7 @@ def test_coarse_steps_that_dominate_in_both_are_said_to_do_so() -> None:
     pairs = [answer(name, sizes, [0.2] * 4, 5, "the sampler") for name, sizes in (("new", BUMP), ("base", FLAT))]
     first, why = lost([*pairs, answer("new", BUMP, [0.02] * 4), BASE], "new", "base")
     assert "comes from the model" in first
-    assert (
-        "the sampler's steps are the larger error in both alike (80%, 80% in base)" in why
-    )
+    assert "the sampler's steps are the larger error in both alike (80%, 80% in base)" in why
 
 
 def test_only_the_steps_lose_more() -> None:
