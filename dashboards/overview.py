@@ -12,7 +12,7 @@ from ..reports import tables
 from ..reports.summary import Standing, standings
 from . import leaderboard, runs
 from .downloads import offer
-from .view import COLOURS, View, at_level, findings, go_to, plain, show
+from .view import COLOURS, View, at_level, findings, go_to, plain, show, tabs
 
 TOLD = 3
 """Folders that can't be read, before they are only counted."""
@@ -31,11 +31,7 @@ def page(view: View) -> None:
     show(figure, "overview-figure")
     offer(view, "overview", figure, partial(tables.overview, report.tables, report.comparisons), "overview()")
     parts = {"Runs": runs.page, "Leaderboard": leaderboard.page, "Models": _models, "What ran": _cells}
-    tabs = st.tabs(list(parts), key="look", on_change="rerun", bind="query-params")
-    for tab, draw in zip(tabs, parts.values(), strict=True):
-        if tab.open:
-            with tab:
-                draw(view)
+    tabs(view, parts, "look")
 
 
 def _standings(view: View) -> None:

@@ -21,7 +21,7 @@ from ..reports.tables import cell_title, metric_names
 from ..reports.tables import samplers as samplers_table
 from ..reports.trajectories import SETTING, of_quantity, of_setting, offered_steps, settings
 from .downloads import offer
-from .view import View, go_to, plain, show
+from .view import View, go_to, plain, show, tabs
 
 ALL = "all models"
 FIGURE = "samplers-figure"
@@ -31,15 +31,11 @@ ASK = 'not measured in this run. A suite asks for it in its `[sampling]` table: 
 
 
 def page(view: View) -> None:
-    tabs: dict[str, Callable[[View], None]] = {
+    bodies: dict[str, Callable[[View], None]] = {
         "Quality and cost": _quality, "Model or sampler?": _model_or_solver, "Step by step": _steps, "Film": _film,
         "Flow or diffusion": _flow_or_diffusion,
     }  # fmt: skip
-    drawn = st.tabs(list(tabs), key="view", on_change="rerun", bind="query-params")
-    for tab, body in zip(drawn, tabs.values(), strict=True):
-        if tab.open:
-            with tab:
-                body(view)
+    tabs(view, bodies, "view")
 
 
 def _quality(view: View) -> None:
@@ -185,10 +181,7 @@ def _steps(view: View) -> None:
         return
     _findings(steps)
     left, right = st.columns(2)
-    every = settings(steps)
-    titles = [cell_title(row) for _, row in every.iterrows()]
-    title = left.selectbox("Sampler setting", titles, index=len(titles) - 1, key="walk", bind="query-params")
-    setting = {str(name): value for name, value in every.iloc[titles.index(str(title))].items()}
+    setting = _setting(left, steps, "walk")
     own = of_setting(steps, setting)
     offered = {one.name: one for one in offered_steps(own, whole=False)}
     if offered:
@@ -212,6 +205,14 @@ def _steps(view: View) -> None:
             st.caption(f"**{what}**: {ASK.format(probe)}")
 
 
+def _setting(place: st.delta_generator.DeltaGenerator, rows: pd.DataFrame, key: str) -> dict[str, Any]:
+    """One of the settings that the rows have, by its title; at first the last."""
+    every = settings(rows)
+    titles = [cell_title(row) for _, row in every.iterrows()]
+    title = place.selectbox("Sampler setting", titles, index=len(titles) - 1, key=key, bind="query-params")
+    return {str(name): value for name, value in every.iloc[titles.index(str(title))].items()}
+
+
 def _findings(steps: pd.DataFrame) -> None:
     """What is wrong with a sampler by itself."""
     found = judge_steps(steps)
@@ -230,10 +231,7 @@ def _film(view: View) -> None:
         st.code("film = 4", language="toml")
         return
     left, right = st.columns(2)
-    every = settings(kept)
-    titles = [cell_title(row) for _, row in every.iterrows()]
-    title = left.selectbox("Sampler setting", titles, index=len(titles) - 1, key="film_of", bind="query-params")
-    setting = {str(name): value for name, value in every.iloc[titles.index(str(title))].items()}
+    setting = _setting(left, kept, "film_of")
     rows = of_setting(kept, setting)
     samples = [str(one) for one in sorted(rows["sample"].unique())]
     sample = int(right.selectbox("Sample", samples, key="film_sample", bind="query-params"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -145,6 +145,15 @@ def follow(view: View) -> None:
 def _older(index: Index) -> str | None:
     many = len(index.folders)
     return f"The newest {RECENT} of {many:,}. The table of the Overview finds the others." if many > RECENT else None
+
+
+def tabs(view: View, bodies: Mapping[str, Callable[[View], None]], key: str) -> None:
+    """Tabs by title, of which only the open one is made; which it is stands in the address."""
+    drawn = st.tabs(list(bodies), key=key, on_change="rerun", bind="query-params")
+    for tab, body in zip(drawn, bodies.values(), strict=True):
+        if tab.open:
+            with tab:
+                body(view)
 
 
 def choose_setting(view: View) -> dict[str, Any] | None:

@@ -62,19 +62,18 @@ class Run:
         found = (self.folder / "run.json").stat()
         return f"{self.folder.name}:{self._models}:{found.st_mtime_ns}:{found.st_size}"
 
-    def table(self, name: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """One of the tables of `records.TABLES`, or some of its columns; empty where the run has no such rows."""
-        wanted = list(TABLES[name] if name in TABLES and columns is None else columns or ())
-        parts: list[pd.DataFrame] = [part.to_pandas() for part in self.parts(name, columns and ["model", *columns])]
+    def table(self, name: str) -> pd.DataFrame:
+        """One of the tables of `records.TABLES`; empty, with its columns, where the run has no such rows."""
+        parts: list[pd.DataFrame] = [part.to_pandas() for part in self.parts(name)]
         if not parts:
-            return pd.DataFrame(columns=wanted)
+            return pd.DataFrame(columns=list(TABLES[name]))
         table = pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
         for column, value in ADDED.items():
-            if column in wanted and column not in table:
+            if column in TABLES[name] and column not in table:
                 table[column] = value
         if self._models is not None:
             table = table[table["model"].isin(self._models)].reset_index(drop=True)
-        return table if columns is None else table[wanted]
+        return table
 
     def parts(self, name: str, columns: Sequence[str] | None = None) -> list[pa.Table]:
         """A table as it lies on disk: whole, or a part for each finished cell of a partial run; of all its models."""

@@ -209,6 +209,20 @@ def simultaneous(psi: ArrayLike, confidence: float = 0.95, resamples: int = 2000
     return below(tail, len(table), -np.abs(skewness(table)))
 
 
+def holm_shares(p: Floats, alpha: float) -> Floats:
+    """The alpha each of k tests is held against by Holm's step-down (1979): alpha/k for the smallest p, alpha/(k-1) for
+    the next while each is rejected; where one is not, that one's for all that follow. Exactly p <= share is rejected.
+    """
+    order = np.argsort(p, kind="stable")
+    steps = alpha / np.arange(len(p), 0, -1)
+    kept = np.flatnonzero(~(p[order] <= steps))
+    if len(kept):
+        steps[kept[0] :] = steps[kept[0]]
+    shares = np.empty(len(p))
+    shares[order] = steps
+    return shares
+
+
 def verdict(lower: float, upper: float, margin: float) -> Verdict:
     """One-sided bounds on a difference (worse is positive) against a margin: so P(fail | no worse) <= alpha and
     P(pass | worse by the margin) <= alpha. A bound that is NaN, not scored, decides nothing.

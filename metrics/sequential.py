@@ -73,20 +73,6 @@ def anytime_log_ratio(baseline: ArrayLike, candidate: ArrayLike, confidence: flo
     )
 
 
-def holm_shares(p: Floats, alpha: float) -> Floats:
-    """The alpha each of k tests is held against by Holm's step-down (1979): alpha/k for the smallest p, alpha/(k-1) for
-    the next while each is rejected; where one is not, that one's for all that follow. Exactly p <= share is rejected.
-    """
-    order = np.argsort(p, kind="stable")
-    steps = alpha / np.arange(len(p), 0, -1)
-    kept = np.flatnonzero(~(p[order] <= steps))
-    if len(kept):
-        steps[kept[0] :] = steps[kept[0]]
-    shares = np.empty(len(p))
-    shares[order] = steps
-    return shares
-
-
 @dataclass(frozen=True, eq=False)
 class Settled:
     """Which columns need no further look: `passed`, below their margin for sure; `failed`, worse for sure, and seen to

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -84,11 +84,7 @@ class BaselineRun(Run):
     def digest(self) -> str:
         return f"{self.folder}:{self._baseline.accepted}:{sorted(self._baseline.digests.items())}"
 
-    def table(self, name: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
-        table = self._table(name)
-        return table if columns is None else table[list(columns)]
-
-    def _table(self, name: str) -> pd.DataFrame:
+    def table(self, name: str) -> pd.DataFrame:
         if name in ("levels", "metrics"):
             rows = getattr(self._baseline, name)
             return pd.DataFrame(rows).replace({None: np.nan}) if rows else pd.DataFrame(columns=list(TABLES[name]))

@@ -19,13 +19,12 @@ from ..metrics.power import settling
 from ..metrics.quantiles import normal_quantile
 from ..metrics.tails import above, below
 from .compare import Comparison, Settings, find_bands
+from .compare_metrics import TWO_SIDED
 from .findings import band_sentence
 from .numbers import interval, number, percent, sigma_range, signed
 from .policy import DENOISING_ERROR, Rule
 from .tables import cell_title
 from .verdicts import Check, Outcome, worst
-
-_TWO_SIDED = normal_quantile(0.975)  # of the intervals that runs store
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,7 +241,7 @@ def _cell(rule: Rule, row: pd.Series[Any], tests: int, comparison: Comparison) -
 
 def _at(confidence: float, value: float, low: float, high: float) -> tuple[float, float]:
     """A stored 95% interval at the policy's confidence, its halves scaled as a normal's."""
-    by = -normal_quantile((1 - confidence) / 2) / _TWO_SIDED
+    by = -normal_quantile((1 - confidence) / 2) / TWO_SIDED
     return value - by * (value - low), value + by * (high - value)
 
 
@@ -254,11 +253,11 @@ def _normal(
     """
     settings = comparison.settings
     alpha = 1 - settings.confidence
-    one = normal_quantile(1 - alpha) / _TWO_SIDED
-    all_ = -normal_quantile(_share(settings, tests)) / _TWO_SIDED
+    one = normal_quantile(1 - alpha) / TWO_SIDED
+    all_ = -normal_quantile(_share(settings, tests)) / TWO_SIDED
     return Bounds(
         np.array([estimate]),
-        np.array([(high - low) / 2 / _TWO_SIDED]),
+        np.array([(high - low) / 2 / TWO_SIDED]),
         np.array([estimate - all_ * (estimate - low)]),
         np.array([estimate + one * (high - estimate)]),
         margin,

@@ -13,13 +13,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ..metrics.intervals import holm_shares
 from ..metrics.quantiles import normal_quantile, normal_tail
-from ..metrics.sequential import holm_shares
 from .tables import better
 
 CELL = ["sampler", "steps", "grid", "guidance", "metric"]
 CONFIDENCE = 0.95
 """Of the intervals that runs store."""
+TWO_SIDED = normal_quantile((1 + CONFIDENCE) / 2)
+"""Standard errors from an estimate to either end of one, as a normal's."""
 
 
 def compare_metrics(metrics: pd.DataFrame, baseline: str, candidate: str) -> pd.DataFrame:
@@ -65,7 +67,7 @@ def _changes(table: pd.DataFrame) -> NDArray[np.str_]:
     difference = table["difference"].to_numpy()
     towards = np.where(difference > 0, difference - table["low"], table["high"] - difference)
     with np.errstate(divide="ignore", invalid="ignore"):
-        score = np.abs(difference) / towards * normal_quantile((1 + CONFIDENCE) / 2)
+        score = np.abs(difference) / towards * TWO_SIDED
     known = ~np.isnan(score)
     sure = np.zeros(len(table), bool)
     p = 2 * normal_tail(score[known])

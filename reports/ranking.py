@@ -17,10 +17,10 @@ import numpy as np
 import pandas as pd
 
 from ..errors import IncomparableError
-from ..metrics.intervals import simultaneous
-from ..metrics.quantiles import normal_quantile, normal_tail
-from ..metrics.sequential import holm_shares
+from ..metrics.intervals import holm_shares, simultaneous
+from ..metrics.quantiles import normal_tail
 from .compare import DEFAULT, Comparison, Settings
+from .compare_metrics import TWO_SIDED
 from .tables import Tables, better, cell_title, each
 
 Sure = np.ndarray
@@ -67,7 +67,7 @@ def rank_metric(metrics: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame
     if not direction:
         raise IncomparableError("ranking: expected a metric known to be better when lower or higher")
     value = scored["value"].to_numpy(float)
-    error = (scored["high"] - scored["low"]).to_numpy(float) / 2 / normal_quantile(0.975)
+    error = (scored["high"] - scored["low"]).to_numpy(float) / 2 / TWO_SIDED
     loss = value if direction == "lower" else -value
     pairs = list(combinations(range(len(scored)), 2))
     difference = np.array([loss[a] - loss[b] for a, b in pairs])

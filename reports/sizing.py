@@ -15,10 +15,8 @@ from scipy import stats
 
 from ..metrics.power import Design, needed
 from .compare import paired_errors
-from .compare_metrics import compare_metrics
+from .compare_metrics import TWO_SIDED, compare_metrics
 from .tables import better
-
-_TWO_SIDED = float(stats.norm.ppf(0.975))
 
 
 @dataclass(frozen=True)
@@ -105,7 +103,7 @@ def size_metrics(metrics: pd.DataFrame, baseline: str, candidate: str | None, wa
     one = float(stats.norm.ppf(1 - alpha))
     rows = []
     for (_, row), count in zip(found.iterrows(), tests, strict=True):
-        spread = (row["high"] - row["low"]) / 2 / _TWO_SIDED * math.sqrt(row["samples"])
+        spread = (row["high"] - row["low"]) / 2 / TWO_SIDED * math.sqrt(row["samples"])
         margin, change = wanted.margin * abs(row["baseline"]), wanted.change * abs(row["baseline"])
         critical = float(stats.norm.ppf(1 - alpha / wanted.families / count))
         rows.append(

@@ -99,7 +99,7 @@ def _standing(comparison: Comparison) -> Standing:
         first = f"denoising error {changed(band.ratio, band.low, band.high)} {where}"
         note.insert(0, f"at the worst level {percent(levels['ratio'].max())}" if mean else "")
         several = sum(one.ratio > 1 for one in comparison.bands) > 1
-        many = [f"worse at {int((levels['change'] == 'worse').sum())} of {len(levels)} levels"] if several else []
+        many = [f"worse at {_count(levels, 'worse')} of {len(levels)} levels"] if several else []
         said = [first, *many, gain if len(better) else "better nowhere"]
     else:
         margin = percent(1 + comparison.settings.margin, signed=False)

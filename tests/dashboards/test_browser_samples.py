@@ -11,7 +11,7 @@ from sigmascope.evals.planning import prepare
 from sigmascope.evals.runner import execute
 from sigmascope.evals.suite import read_suite
 
-from .test_browser import PATIENCE_MS, _chosen, _drawn, browser, page, serving  # noqa: F401
+from .test_browser import PATIENCE_MS, _chosen, _drawn, page, serving  # noqa: F401
 
 pytestmark = pytest.mark.browser
 

@@ -18,9 +18,9 @@ from sigmascope.evals.planning import prepare
 from sigmascope.evals.runner import execute
 from sigmascope.evals.suite import read_suite
 
-from .test_browser import PATIENCE_MS, browser, page, serving
+from .test_browser import PATIENCE_MS, page, serving
 
-__all__ = ["browser", "page"]
+__all__ = ["page"]
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

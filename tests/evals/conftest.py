@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import diffusers
 import pytest
@@ -30,3 +31,9 @@ def _tiny_unet(**options: object) -> diffusers.UNet2DModel:
 def tiny_unet() -> Callable[..., diffusers.UNet2DModel]:
     """A 1 x 8 x 8 U-Net; options go to diffusers' class."""
     return _tiny_unet
+
+
+@pytest.fixture
+def toy_on_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`python:toy:NAME` of a suite is found, as a user's own module would be."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))

@@ -16,7 +16,6 @@ from sigmascope.evals.store import Run
 from sigmascope.evals.suite import read_suite
 from sigmascope.reports.compare import compare_levels
 
-HERE = Path(__file__).parent
 SUITE = """
 schema = 1
 name = "adaptive"
@@ -38,9 +37,7 @@ worst = 0
 """
 
 
-@pytest.fixture(autouse=True)
-def toy_on_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(HERE))
+pytestmark = pytest.mark.usefixtures("toy_on_path")
 
 
 def plan_of(folder: Path, text: str = SUITE, **options: int) -> Plan:

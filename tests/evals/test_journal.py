@@ -19,7 +19,6 @@ from sigmascope.evals.runner import execute
 from sigmascope.evals.store import Run, Store, Writer
 from sigmascope.evals.suite import read_suite
 
-HERE = Path(__file__).parent
 SUITE = """
 schema = 1
 name = "toy"
@@ -39,9 +38,7 @@ metrics = []
 """
 
 
-@pytest.fixture(autouse=True)
-def toy_on_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(HERE))
+pytestmark = pytest.mark.usefixtures("toy_on_path")
 
 
 def plan_of(folder: Path, text: str = SUITE):

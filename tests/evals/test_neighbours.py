@@ -16,7 +16,6 @@ from sigmascope.evals.runner import execute
 from sigmascope.evals.scoring import to_uint8
 from sigmascope.evals.suite import read_suite
 
-HERE = Path(__file__).parent
 SUITE = """
 schema = 1
 name = "near"
@@ -35,9 +34,7 @@ metrics = []
 """
 
 
-@pytest.fixture(autouse=True)
-def toy_on_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(HERE))
+pytestmark = pytest.mark.usefixtures("toy_on_path")
 
 
 def images(count: int, seed: int) -> torch.Tensor:

@@ -9,7 +9,6 @@ from sigmascope.errors import ConfigError
 from sigmascope.evals.planning import Plan, prepare
 from sigmascope.evals.suite import read_suite
 
-HERE = Path(__file__).parent
 SUITE = """
 schema = 1
 name = "toy"
@@ -28,9 +27,7 @@ film = 2
 """
 
 
-@pytest.fixture(autouse=True)
-def toy_on_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(HERE))
+pytestmark = pytest.mark.usefixtures("toy_on_path")
 
 
 def planned(folder: Path, line: str = "") -> Plan:

@@ -19,7 +19,6 @@ from sigmascope.evals.scoring import to_uint8
 from sigmascope.evals.store import Run, sheet_holds
 from sigmascope.evals.suite import read_suite
 
-HERE = Path(__file__).parent
 SUITE = """
 schema = 1
 name = "toy"
@@ -45,9 +44,7 @@ film = 2
 """
 
 
-@pytest.fixture(autouse=True)
-def toy_on_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(HERE))
+pytestmark = pytest.mark.usefixtures("toy_on_path")
 
 
 def ran(folder: Path, text: str = SUITE) -> Run:

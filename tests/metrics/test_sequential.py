@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 from scipy import stats
 from sigmascope.errors import ConfigError
-from sigmascope.metrics.intervals import verdict
+from sigmascope.metrics.intervals import holm_shares, verdict
 from sigmascope.metrics.sequential import (
     FIRST,
     anytime_log_ratio,
     half_width,
-    holm_shares,
     settled,
     tuned,
 )
