@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from ...metrics.units import Unit
 from ..compare import Band
@@ -17,6 +16,7 @@ from ..numbers import interval, number, percent, sigma_range
 from ..tables import by, each
 from . import style
 from .probes import grey_entry, panel
+from .sketch import Sketch
 
 UNIT_TITLES = {
     "x0": "in the image (x₀)", "eps": "in the noise (ε)", "v": "in v", "flow": "in the flow velocity",
@@ -59,7 +59,7 @@ def noise_levels(
     compared = [model for model, rows in by(table, "model") if model != baseline and rows["ratio"].notna().any()]
     asked = quantity is not None and not quantity.empty
     panels = 1 + bool(compared) + asked
-    figure = make_subplots(rows=panels, cols=1, shared_xaxes=True, vertical_spacing=0.06 if panels < 3 else 0.04)
+    figure = Sketch(rows=panels, cols=1, shared_xaxes=True, vertical_spacing=0.06 if panels < 3 else 0.04)
     for model, rows in sorted(by(table, "model"), key=lambda one: one[0] != baseline):
         symbol = style.symbol(model, colours)
         _curve(figure, rows, colours[model], symbol, model == baseline)
@@ -75,7 +75,7 @@ def noise_levels(
         _ratio_axis(figure, table, baseline, colours)
         _name_bands(figure, named_bands(bands), table, colours)
         _note_what_leaves(figure, table, theme)
-    return figure.update_layout(template=style.template(theme), height=HEIGHTS[panels], margin_b=76)
+    return figure.figure(template=style.template(theme), height=HEIGHTS[panels], margin_b=76)
 
 
 def named_bands(bands: Sequence[Band]) -> list[Band]:
@@ -91,7 +91,7 @@ def named_bands(bands: Sequence[Band]) -> list[Band]:
     ][:ANNOTATED]  # fmt: skip
 
 
-def _curve(figure: go.Figure, rows: pd.DataFrame, colour: str, symbol: str, is_baseline: bool) -> None:
+def _curve(figure: Sketch, rows: pd.DataFrame, colour: str, symbol: str, is_baseline: bool) -> None:
     name = style.text(rows["model"].iloc[0])
     style.interval_band(figure, rows["sigma"], rows["low"], rows["high"], colour, name, 1)
     hover = [
@@ -111,7 +111,7 @@ def _legend_name(rows: pd.DataFrame, is_baseline: bool) -> str:
     return f"{name} (baseline)" if is_baseline else name
 
 
-def _ratio(figure: go.Figure, rows: pd.DataFrame, colour: str, symbol: str) -> None:
+def _ratio(figure: Sketch, rows: pd.DataFrame, colour: str, symbol: str) -> None:
     name = style.text(rows["model"].iloc[0])
     style.interval_band(figure, rows["sigma"], np.log(rows["ratio_low"]), np.log(rows["ratio_high"]), colour, name, 2)
     hover = [
@@ -126,7 +126,7 @@ def _ratio(figure: go.Figure, rows: pd.DataFrame, colour: str, symbol: str) -> N
     )  # fmt: skip
 
 
-def _floor(figure: go.Figure, table: pd.DataFrame, theme: style.Theme) -> None:
+def _floor(figure: Sketch, table: pd.DataFrame, theme: style.Theme) -> None:
     """What a few lines of algebra reach on these images: the same for all models, so drawn once."""
     if "floor" not in table:
         return
@@ -140,7 +140,7 @@ def _floor(figure: go.Figure, table: pd.DataFrame, theme: style.Theme) -> None:
     )  # fmt: skip
 
 
-def _weights(figure: go.Figure, weights: pd.DataFrame, weighting: str, theme: style.Theme) -> None:
+def _weights(figure: Sketch, weights: pd.DataFrame, weighting: str, theme: style.Theme) -> None:
     """How much each level counts in training, on an axis of its own without ticks: the area says where."""
     name = f"training weight ({style.text(weighting)})"
     hover = [
@@ -152,10 +152,10 @@ def _weights(figure: go.Figure, weights: pd.DataFrame, weighting: str, theme: st
         fillcolor=style.rgba(style.quiet(theme), 0.16),
     )  # fmt: skip
     top = float(weights["weight"].max()) / WEIGHT_SHARE
-    figure.update_layout(yaxis99={"overlaying": "y", "range": [0, top], "visible": False, "fixedrange": True})
+    figure.layout["yaxis99"] = {"overlaying": "y", "range": [0, top], "visible": False, "fixedrange": True}
 
 
-def _axes(figure: go.Figure, table: pd.DataFrame, unit: Unit, panels: int) -> None:
+def _axes(figure: Sketch, table: pd.DataFrame, unit: Unit, panels: int) -> None:
     first, last = table["sigma"].min(), table["sigma"].max()
     figure.update_xaxes(**style.log_axis(first, last), range=[math.log10(first / 1.08), math.log10(last * 1.08)])
     figure.update_xaxes(title_text="noise level σ", row=panels, col=1)
@@ -165,7 +165,7 @@ def _axes(figure: go.Figure, table: pd.DataFrame, unit: Unit, panels: int) -> No
     figure.update_yaxes(**style.log_axis(errors.min(), errors.max()), title_text=title, row=1, col=1)
 
 
-def _ratio_axis(figure: go.Figure, table: pd.DataFrame, baseline: str, colours: dict[str, str]) -> None:
+def _ratio_axis(figure: Sketch, table: pd.DataFrame, baseline: str, colours: dict[str, str]) -> None:
     low, high = ratio_range(table)
     reach = math.log(high / low)
     places, written = style.ratio_ticks(low, high)
@@ -173,7 +173,7 @@ def _ratio_axis(figure: go.Figure, table: pd.DataFrame, baseline: str, colours: 
         tickvals=np.log(places), ticktext=written, range=[math.log(low) - 0.08 * reach, math.log(high) + 0.28 * reach],
         title_text=f"error against<br>{style.text(style.short(baseline, 18))}", row=2, col=1,
     )  # fmt: skip
-    style.across(figure, 0, 2, {"color": colours.get(baseline, style.PALETTE[-1]), "width": 1.5, "dash": "dash"})
+    figure.across(0, 2, color=colours.get(baseline, style.PALETTE[-1]), width=1.5, dash="dash")
 
 
 def ratio_range(table: pd.DataFrame) -> tuple[float, float]:
@@ -188,7 +188,7 @@ def ratio_range(table: pd.DataFrame) -> tuple[float, float]:
     return max(low, 1 / high), high
 
 
-def _note_what_leaves(figure: go.Figure, table: pd.DataFrame, theme: style.Theme) -> None:
+def _note_what_leaves(figure: Sketch, table: pd.DataFrame, theme: style.Theme) -> None:
     low, _ = ratio_range(table)
     beyond = [(model, rows["ratio"].min()) for model, rows in by(table, "model") if rows["ratio"].min() < low]
     if beyond:
@@ -199,12 +199,12 @@ def _note_what_leaves(figure: go.Figure, table: pd.DataFrame, theme: style.Theme
         )  # fmt: skip
 
 
-def _name_bands(figure: go.Figure, bands: Sequence[Band], table: pd.DataFrame, colours: dict[str, str]) -> None:
+def _name_bands(figure: Sketch, bands: Sequence[Band], table: pd.DataFrame, colours: dict[str, str]) -> None:
     middle = math.sqrt(table["sigma"].min() * table["sigma"].max())
     for row, band in enumerate(bands):
         left, right = style.ends(band.sigma_low, band.sigma_high)
         for each_row in (1, 2):
-            style.shade(figure, left, right, each_row, fillcolor=colours[band.model], opacity=0.12, line_width=0)
+            figure.shade(left, right, each_row, fillcolor=colours[band.model], opacity=0.12, line_width=0)
         rows = table[
             (table["model"] == band.model) & table["sigma"].between(band.sigma_low * 0.999, band.sigma_high * 1.001)
         ]

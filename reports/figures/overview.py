@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from ..numbers import MISSING, interval, number, percent
 from ..tables import WORST_LEVEL, each
 from . import style
+from .sketch import Sketch
 
 
 def overview(
@@ -22,11 +22,10 @@ def overview(
     if table.empty:
         return style.empty("Nothing to rank: no second model, and no metric of samples.", theme)
     measures = table.drop_duplicates("measure").set_index("measure")["better"]
-    figure = make_subplots(
+    figure = Sketch(
         rows=1, cols=len(measures), shared_yaxes=True, horizontal_spacing=0.06,
         subplot_titles=[_heading(str(name), style.DIRECTIONS[better]) for name, better in measures.items()],
     )  # fmt: skip
-    style.titles(figure)
     places = {model: len(models) - 1 - index for index, model in enumerate(models)}
     for column, measure in enumerate(measures.index, start=1):
         rows = table[table["measure"] == measure].dropna(subset=["value"])
@@ -40,7 +39,7 @@ def overview(
         ticktext=[style.coloured(model, colours) for model in places],
         range=[-0.6, len(models) - 0.4], showgrid=False,
     )  # fmt: skip
-    return figure.update_layout(
+    return figure.figure(
         template=style.template(theme), height=134 + 52 * len(models), margin={"t": 82, "b": 36}, showlegend=False
     )
 
@@ -51,7 +50,7 @@ def _heading(measure: str, direction: str) -> str:
     return style.heading(measure, direction) + best
 
 
-def _dot(figure: go.Figure, row: pd.Series[Any], place: int, colour: str, column: int) -> None:
+def _dot(figure: Sketch, row: pd.Series[Any], place: int, colour: str, column: int) -> None:
     shown, where = _written(row), style.text(row["where"])
     figure.add_scatter(
         x=[row["value"]], y=[place], mode="markers+text", text=[shown], textposition="top center",
@@ -71,14 +70,14 @@ def _written(row: pd.Series[Any]) -> str:
     return "baseline" if pd.isna(row["low"]) else percent(row["value"])
 
 
-def _note(figure: go.Figure, message: str, place: int, column: int, theme: style.Theme) -> None:
+def _note(figure: Sketch, message: str, place: int, column: int, theme: style.Theme) -> None:
     figure.add_annotation(
         text=message, x=0.5, xref=f"x{column if column > 1 else ''} domain", y=place, showarrow=False,
         yref=f"y{column if column > 1 else ''}", font={"color": style.quiet(theme), "size": 12},
     )  # fmt: skip
 
 
-def _axis(figure: go.Figure, rows: pd.DataFrame, column: int) -> None:
+def _axis(figure: Sketch, rows: pd.DataFrame, column: int) -> None:
     """Room on both sides for the numbers; the ratio's axis speaks in percent."""
     if rows.empty:
         return
@@ -98,7 +97,7 @@ def leaderboard(
     """From `leaderboard.excerpt`: a row per run and model, best on top; the models of one run in their colours."""
     if table.empty:
         return style.empty("No run that can be compared with this one has such a number.", theme)
-    figure = go.Figure()
+    figure = Sketch()
     own = [row.run == run and row.model in colours for row in each(table)]
     inks = [colours[row.model] if ours else style.quiet(theme) for row, ours in zip(each(table), own, strict=True)]
     names = [
@@ -121,7 +120,7 @@ def leaderboard(
     )  # fmt: skip
     figure.update_yaxes(tickvals=places, ticktext=names, range=[-0.7, len(table) - 0.3], showgrid=False)
     figure.update_xaxes(title=f"{style.text(measure)}  {style.DIRECTIONS[better]}")
-    return figure.update_layout(
+    return figure.figure(
         template=style.template(theme), height=110 + 26 * len(table), margin={"t": 16, "b": 48}, showlegend=False
     )
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from ..numbers import number
 from ..tables import by, each
 from . import style
+from .sketch import Sketch
 
 PANELS = (
     ("raw", "raw output error", "of what the network emits"),
@@ -23,7 +23,7 @@ def parameterizations(
     """Three panels of root-mean-square error over sigma, on one scale, from `tables.parameterizations`."""
     if table.empty:
         return style.empty("No noise levels were measured for a known parameterization in this run.", theme)
-    figure = make_subplots(
+    figure = Sketch(
         rows=1, cols=3, shared_yaxes=True, horizontal_spacing=0.02,
         subplot_titles=[style.heading(title, note) for _, title, note in PANELS],
     )  # fmt: skip
@@ -31,16 +31,15 @@ def parameterizations(
         form = rows["parameterization"].iloc[0]
         for column, (quantity, _, _) in enumerate(PANELS, start=1):
             _curve(figure, rows, quantity, f"{style.text(model)} ({style.text(form)})", colours, column, baseline)
-    style.titles(figure)
     figure.update_xaxes(**style.log_axis(table["sigma"].min(), table["sigma"].max()), title_text="noise level σ")
     shown = table[[quantity for quantity, _, _ in PANELS]].to_numpy(float)
     figure.update_yaxes(**style.log_axis(shown.min(), shown.max()))
     figure.update_yaxes(title_text="root-mean-square error", row=1, col=1)
-    return figure.update_layout(template=style.template(theme), height=450, margin_t=96, legend_y=1.13)
+    return figure.figure(template=style.template(theme), height=450, margin_t=96, legend_y=1.13)
 
 
 def _curve(
-    figure: go.Figure,
+    figure: Sketch,
     rows: pd.DataFrame,
     quantity: str,
     name: str,

@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from ..diagnosis import Diagnosis
 from ..numbers import interval, number
 from ..quantities import Curve
 from ..tables import by, each
 from . import style
+from .sketch import Sketch
 
 PANEL = 190
 """Pixels high."""
@@ -42,20 +42,21 @@ def probes(
     if table.empty:
         return style.empty("No probe measured this in these runs.", theme)
     panels = list(curves(table))
-    figure = make_subplots(rows=len(panels), cols=1, shared_xaxes=True, vertical_spacing=0.2 / (len(panels) + 3))
+    figure = Sketch(rows=len(panels), cols=1, shared_xaxes=True, vertical_spacing=0.2 / (len(panels) + 3))
     grey = False
     for row, (curve, rows) in enumerate(panels, start=1):
         grey |= panel(figure, rows, colours, row, theme, baseline, found, (small or {}).get(curve, ()))
     seen: set[str] = set()
     for trace in figure.data:  # each model once, where it first appears
-        trace.showlegend = bool(trace.mode == "lines+markers" and trace.legendgroup not in seen)
-        seen |= {trace.legendgroup} if trace.showlegend else set()
+        first_seen = trace["mode"] == "lines+markers" and trace["legendgroup"] not in seen
+        trace["showlegend"] = first_seen
+        seen |= {trace["legendgroup"]} if first_seen else set()
     if grey:
         grey_entry(figure, theme)
     first, last = table["sigma"].min(), table["sigma"].max()
     figure.update_xaxes(**style.log_axis(first, last), range=[math.log10(first / 1.08), math.log10(last * 1.08)])
     figure.update_xaxes(title_text="noise level σ", row=len(panels), col=1)
-    return figure.update_layout(template=style.template(theme), height=110 + PANEL * len(panels))
+    return figure.figure(template=style.template(theme), height=110 + PANEL * len(panels))
 
 
 def curves(table: pd.DataFrame) -> Iterator[tuple[Curve, pd.DataFrame]]:
@@ -69,7 +70,7 @@ def is_about(found: Diagnosis, curve: Curve) -> bool:
 
 
 def panel(
-    figure: go.Figure,
+    figure: Sketch,
     rows: pd.DataFrame,
     colours: dict[str, str],
     row: int,
@@ -95,16 +96,16 @@ def panel(
     figure.update_yaxes(**axis, title_text="<br>".join(words), row=row, col=1)
     for optimal in rows["optimal"].dropna().unique():
         if not (logarithmic and optimal <= 0):
-            style.across(figure, optimal, row, {"color": style.quiet(theme), "width": 1.5, "dash": "dash"})
+            figure.across(optimal, row, color=style.quiet(theme), width=1.5, dash="dash")
             figure.add_annotation(
                 text="perfect denoiser", font={"color": style.quiet(theme), "size": 11}, showarrow=False, x=1,
-                xref="x domain", xanchor="right", y=math.log10(optimal) if logarithmic else optimal, yanchor="bottom",
-                row=row, col=1,
+                xref=f"{figure.axes(row)[0]} domain", xanchor="right", yanchor="bottom",
+                y=math.log10(optimal) if logarithmic else optimal, row=row,
             )  # fmt: skip
     for one in found:
         if is_about(one, curve):
             left, right = style.ends(one.sigma_low, one.sigma_high)
-            style.shade(figure, left, right, row, fillcolor=colours[one.model], opacity=0.12, line_width=0)
+            figure.shade(left, right, row, fillcolor=colours[one.model], opacity=0.12, line_width=0)
     return _grey(figure, visible(small, rows), rows, row, theme)
 
 
@@ -129,18 +130,18 @@ def visible(small: Sequence[float], rows: pd.DataFrame) -> list[float]:
     return [sigma for sigma in small if sigma in seen]
 
 
-def _grey(figure: go.Figure, small: Sequence[float], rows: pd.DataFrame, row: int, theme: style.Theme) -> bool:
+def _grey(figure: Sketch, small: Sequence[float], rows: pd.DataFrame, row: int, theme: style.Theme) -> bool:
     """Shades levels at which leaving the healthy range is no finding, stretch by stretch."""
     sigmas = np.sort(rows.drop_duplicates("level")["sigma"].to_numpy(float))
     inside = np.isclose(sigmas[:, None], np.asarray(small, float), rtol=1e-9).any(axis=1)
     turns = np.flatnonzero(np.diff(np.concatenate(([False], inside, [False])).astype(int)))
     for first, beyond in zip(turns[::2], turns[1::2], strict=True):
         left, right = style.ends(sigmas[first], sigmas[beyond - 1])
-        style.shade(figure, left, right, row, fillcolor=_grey_ink(theme), line_width=0, name="small")
+        figure.shade(left, right, row, fillcolor=_grey_ink(theme), line_width=0, name="small")
     return bool(len(turns))
 
 
-def grey_entry(figure: go.Figure, theme: style.Theme) -> None:
+def grey_entry(figure: Sketch, theme: style.Theme) -> None:
     """What grey means, in the legend, where it hides no curve."""
     figure.add_scatter(
         x=[None], y=[None], mode="markers", name=BELOW, hoverinfo="skip", row=1, col=1,
@@ -153,7 +154,7 @@ def _grey_ink(theme: style.Theme) -> str:
 
 
 def _line(
-    figure: go.Figure,
+    figure: Sketch,
     rows: pd.DataFrame,
     model: str,
     colours: dict[str, str],

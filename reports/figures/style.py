@@ -11,6 +11,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from ..numbers import percent
+from .sketch import Sketch
 
 Theme = Literal["light", "dark"]
 
@@ -170,32 +171,13 @@ def ends(low: float, high: float) -> tuple[float, float]:
     return (low, high) if high > low * SEEN else (low / SEEN, high * SEEN)
 
 
-def shade(figure: go.Figure, left: float, right: float, row: int, **look: Any) -> None:
-    """A stretch of the x axis over the whole height of the panel in a row. `add_vrect` asks every panel and trace
-    whether it is empty, and takes ten times as long; so does `add_hline`."""
-    x, y = _panel(row)
-    figure.add_shape(type="rect", x0=left, x1=right, xref=x, y0=0, y1=1, yref=f"{y} domain", layer="below", **look)
-
-
-def across(figure: go.Figure, height: float, row: int, line: Mapping[str, Any]) -> None:
-    """A line at one height over the whole width of the panel in a row."""
-    x, y = _panel(row)
-    figure.add_shape(type="line", x0=0, x1=1, xref=f"{x} domain", y0=height, y1=height, yref=y, line=line)
-
-
-def _panel(row: int) -> tuple[str, str]:
-    """The axes of the panel in a row, the only one there."""
-    number = "" if row == 1 else str(row)
-    return f"x{number}", f"y{number}"
-
-
 def line(colour: str, beneath: bool) -> dict[str, Any]:
     """A model's curve; `beneath` the others, if it is the baseline's."""
     return {"color": colour, "width": BENEATH if beneath else 2}
 
 
 def interval_band(
-    figure: go.Figure, x: pd.Series, low: pd.Series, high: pd.Series, colour: str, group: str, row: int
+    figure: Sketch, x: pd.Series, low: pd.Series, high: pd.Series, colour: str, group: str, row: int
 ) -> None:
     """The interval around a curve, in its colour; it comes and goes with the curve's entry in the legend."""
     figure.add_scatter(
