@@ -199,14 +199,13 @@ def view(
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8501,
 ) -> None:
     """Open the dashboard on a folder of runs, on this machine only."""
-    import subprocess
-
-    from .dashboards.launch import command
+    from .dashboards.launch import check_free, serve
 
     if not folder.is_dir():
         raise ConfigError(f"expected a folder of runs, got {folder}; `sigmascope demo` makes one")
+    check_free(port)
     out.print(f"http://127.0.0.1:{port}", soft_wrap=True)
-    raise typer.Exit(3 if subprocess.call(command(folder, port)) else 0)
+    raise typer.Exit(3 if serve(folder, port) else 0)
 
 
 @app.command("list")
