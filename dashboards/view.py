@@ -18,8 +18,8 @@ from ..evals.journal import State, progress, state
 from ..evals.store import Run, Store
 from ..reports.figures import style
 from ..reports.numbers import number
-from ..reports.report import Report, assemble
-from ..reports.tables import cell_title, sample_settings
+from ..reports.report import Report, compared
+from ..reports.tables import Tables, cell_title, collect, rebased, sample_settings
 
 CONFIG = {"displaylogo": False, "modeBarButtons": [["toImage"]]}
 """The camera alone: more tools would hide the legend and titles under them. Drag to zoom, double-click to undo."""
@@ -124,8 +124,16 @@ def how_far(run: Run, now: State) -> tuple[float, str]:
 
 @st.cache_resource(max_entries=8, show_spinner="Comparing")  # type: ignore[untyped-decorator]
 def _report(digest: str, folder: str, baseline: str) -> Report:
-    """Made once per content of a run. Shared, not copied (evaluations are many): nobody writes to its tables."""
-    return assemble([Run(Path(folder))], baseline)
+    """Made once per content of a run and baseline."""
+    run, tables = _read(digest, folder)
+    return compared([run], rebased(tables, baseline))
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)  # type: ignore[untyped-decorator]
+def _read(digest: str, folder: str) -> tuple[Run, Tables]:
+    """A run and its tables, read once. Shared, not copied (evaluations are many): nobody writes to them."""
+    run = Run(Path(folder))
+    return run, collect([run])
 
 
 def recent(index: Index, key: str) -> list[str]:
@@ -209,12 +217,16 @@ def plain(words: str) -> str:
     return "".join(f"\\{char}" if char in "\\`*_{}[]()<>#+-.!|$:~@&" else char for char in flat)
 
 
+@st.fragment  # type: ignore[untyped-decorator]
 def findings(report: Report) -> None:
     """Every band, class and score that differs, folded away under the line or the table that sums them up."""
-    if not report.findings:
+    if len(report.tables.labels) < 2:
         st.info(plain(f"There is no second model to compare {report.tables.baseline} with."))
         return
-    with st.expander(f"All {len(report.findings)} findings: bands, classes and images, scores of samples"):
+    told = "All findings: bands, classes and images, scores of samples"
+    with st.expander(told, key="findings", on_change="rerun", bind="query-params") as opened:
+        if not opened.open:
+            return
         rows = [
             f'<div class="finding"><b style="color:{COLOURS[finding.kind]}">{finding.kind}</b>'
             f"<span>{html.escape(finding.text)}</span></div>"

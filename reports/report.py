@@ -314,7 +314,11 @@ def assemble(runs: Sequence[Run], baseline: str | None = None, settings: Setting
 
     Raises ConfigError for an unknown baseline; what can't be compared is told in the report, not raised.
     """
-    tables = frames.collect(runs, baseline)
+    return compared(runs, frames.collect(runs, baseline), settings)
+
+
+def compared(runs: Sequence[Run], tables: Tables, settings: Settings = DEFAULT) -> Report:
+    """`assemble` where the runs' tables are already at hand."""
     comparisons, refused = compare_all(tables, runs, settings)
     first = [*conditions(runs), *said_of(comparisons, lacking(runs))]
     return Report(tuple(runs), tables, tuple(comparisons), tuple(refused), tuple(first))

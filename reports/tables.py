@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -65,11 +65,20 @@ def collect(runs: Sequence[Run], baseline: str | None = None) -> Tables:
             for (source, name), label in labels.items()
         ]
     )
-    chosen = baseline or labels.get((0, runs[0].record.baseline)) or next(iter(labels.values()))
-    if chosen not in set(models["label"]):
-        raise ConfigError(f"unknown baseline {chosen!r}; expected one of: {', '.join(models['label'])}")
+    chosen = _known(models, baseline or labels.get((0, runs[0].record.baseline)) or next(iter(labels.values())))
     joined = {name: _join(runs, labels, name) for name in JOINED}
     return Tables(chosen, models, **joined)
+
+
+def rebased(tables: Tables, baseline: str) -> Tables:
+    """The same tables with another baseline. ConfigError where no model has that label."""
+    return replace(tables, baseline=_known(tables.models, baseline))
+
+
+def _known(models: pd.DataFrame, baseline: str) -> str:
+    if baseline not in set(models["label"]):
+        raise ConfigError(f"unknown baseline {baseline!r}; expected one of: {', '.join(models['label'])}")
+    return baseline
 
 
 def noise_levels(
