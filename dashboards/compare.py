@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
+import pandas as pd
 import streamlit as st
 
 from ..errors import SigmascopeError
 from ..evals.store import Run
-from ..reports.attribution import cost, sentence
-from ..reports.attribution_document import stored
-from ..reports.compare import Comparison
-from ..reports.figures.attribution import attribution
-from ..reports.kept import attribution_of
 from ..reports.report import Report, assemble
 from ..reports.sections import PAIRS
 from ..reports.summary import summary
-from ..reports.tables import each
+from .attributed import attributed
 from .downloads import offer
 from .view import COLOURS, View, at_level, choose_setting, findings, gone_to, plain, recent, show
 
@@ -55,15 +50,24 @@ def _verdicts(view: View) -> None:
     said = [f"color: {colour}; font-weight: 600" for colour in colours]
     st.dataframe(table.style.apply(lambda _: said, subset=["verdict"]), hide_index=True)
     if any(len(one.levels) for one in view.report.comparisons):
-        clicked = show(view.report.where(view.theme), WHERE, on_select="rerun", selection_mode="points")
+        figure = view.report.where(view.theme)
+        clicked = show(figure, WHERE, on_select="rerun", selection_mode="points")
         alone = len(view.report.runs) == 1  # the page of noise levels is of one run
         for point in clicked.selection.points if alone else ():
             model, level = point["customdata"]
             gone_to(view, "noise-levels", **at_level(view, str(model), int(level)))
         st.caption(
-            "Denoising error: ▲ surely worse, ▼ surely better, ? neither ruled out, empty: within the margin."
-            + " A click on a cell opens the images of its level." * alone
+            "Denoising error: ▲ surely worse, ▼ surely better, ? neither ruled out, empty: within the margin. "
+            "Bold: a model's worst level." + " A click on a cell opens the images of its level." * alone
         )
+        offer(view, "where", figure, lambda: _levels(view.report), "where()")
+
+
+def _levels(report: Report) -> pd.DataFrame:
+    """What the cells stand for: every comparison's levels."""
+    parts = [one.levels.assign(model=one.candidate, against=one.baseline) for one in report.comparisons]
+    table = pd.concat(parts, ignore_index=True)
+    return table[["model", "against", *(name for name in table if name not in ("model", "against"))]]
 
 
 def _pair(view: View, candidates: list[str]) -> None:
@@ -88,39 +92,7 @@ def _pair(view: View, candidates: list[str]) -> None:
     figure = report.denoise_strips(models, view.theme)
     show(figure, "strips-figure")
     offer(view, "levels", figure, lambda: comparison.levels, f"denoise_strips({models!r})")
-    _attribution(view, comparison)
-
-
-def _attribution(view: View, comparison: Comparison) -> None:
-    """Which noise levels carry the change in samples: a kept attribution of these very models, or how to get one."""
-    title = "Which noise levels carry the change in the samples"
-    sides = [_model(view.report, label) for label in (comparison.baseline, comparison.candidate)]
-    try:
-        kept = attribution_of(view.root, *sides)
-    except SigmascopeError as error:
-        st.warning(plain(str(error)))
-        return
-    if kept is None:
-        first, second = (shlex.quote(f"{run.id}:{name}") for run, name in sides)
-        with st.expander(f"{title}: not measured yet"):
-            st.caption("This measures it; where the suite's specs are relative, `--root` is its folder:")
-            runs = f"--runs {shlex.quote(str(view.root))}"
-            st.code(f"sigmascope attribute {first} {second} {runs} --root .", language="bash", wrap_lines=True)
-        return
-    st.subheader(title)
-    found, subject = stored(kept.attribution)
-    for metric in found.metrics:
-        st.markdown(plain(sentence(found, metric, subject)))
-    figure = attribution(found, found.metrics[0], view.theme)
-    show(figure, "attribution-figure")
-    settings = ", ".join(f"{name} {value}" for name, value in subject.settings.items())
-    st.caption(plain(f"{kept.when[:16].replace('T', ' ')} UTC; {cost(found)}. {settings}"))
-
-
-def _model(report: Report, label: str) -> tuple[Run, str]:
-    """The run and the name of a model."""
-    row = next(row for row in each(report.tables.models) if row.label == label)
-    return report.runs[row.source], str(row.name)
+    attributed(view, comparison)
 
 
 @st.cache_resource(max_entries=4, show_spinner="Comparing")  # type: ignore[untyped-decorator]

@@ -60,26 +60,36 @@ def where(comparisons: Sequence[Comparison], theme: style.Theme = "light") -> go
         selected={"marker": {"opacity": 0}}, unselected={"marker": {"opacity": 0}}, showlegend=False,
     )  # fmt: skip
     ticks = _ticks(shown, sigmas)
+    lines = 1 + max(text.count("<br>") for text in ticks.values())
     figure.update_xaxes(
-        tickvals=ticks, ticktext=[number(sigmas[place], 2) for place in ticks], tickangle=0, showgrid=False,
-        title={"text": "noise level σ"}, range=[-0.5, len(sigmas) - 0.5],
+        tickvals=list(ticks), ticktext=list(ticks.values()), tickangle=0, showgrid=False, tickfont_size=11,
+        title={"text": "noise level σ", "standoff": 4}, range=[-0.5, len(sigmas) - 0.5],
     )  # fmt: skip
     figure.update_yaxes(range=[len(shown) - 0.5, -0.5], showgrid=False)
+    below = 42 + 15 * lines
     return figure.update_layout(
-        template=style.template(theme), height=96 + 34 * len(shown), margin={"t": 8, "b": 56, "r": 8}
+        template=style.template(theme), height=40 + below + 34 * len(shown), margin={"t": 8, "b": below, "r": 8}
     )
 
 
-def _ticks(shown: Sequence[Comparison], sigmas: Sequence[float], most: int = 12) -> list[int]:
-    """Columns with a number under them: both ends, the ends of worse bands, then every so many with room between."""
+def _ticks(shown: Sequence[Comparison], sigmas: Sequence[float], most: int = 12) -> dict[int, str]:
+    """Columns with a number under them: each model's worst one, bold, the ends of worse bands, both ends, and every
+    so many. Neighbours stand on different lines, so that every number has the room of several columns.
+    """
     room = -(-len(sigmas) // most)
     bands = [band for one in shown for band in one.bands if band.ratio > 1]
-    ends = [int(np.abs(np.log(np.array(sigmas) / end)).argmin()) for b in bands for end in (b.sigma_low, b.sigma_high)]
-    ticks: list[int] = []
-    for place in [0, len(sigmas) - 1, *ends, *range(0, len(sigmas), room)]:
-        if all(abs(place - other) >= room for other in ticks):
-            ticks.append(place)
-    return sorted(ticks)
+    worse = [one.levels[one.levels["change"] == "worse"] for one in shown]
+    worst = {_nearest(sigmas, rows.loc[rows["ratio"].idxmax(), "sigma"]) for rows in worse if len(rows)}
+    ends = {_nearest(sigmas, end) for band in bands for end in (band.sigma_low, band.sigma_high)}
+    told = sorted({*range(0, len(sigmas), room), len(sigmas) - 1, *ends, *worst})
+    texts = {place: number(sigmas[place], 2) for place in told}
+    return {
+        place: "<br>" * (place % room) + (f"<b>{text}</b>" if place in worst else text) for place, text in texts.items()
+    }
+
+
+def _nearest(sigmas: Sequence[float], sigma: float) -> int:
+    return int(np.abs(np.log(np.array(sigmas) / sigma)).argmin())
 
 
 def kind_of(change: str, verdict: str) -> str:
