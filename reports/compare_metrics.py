@@ -83,8 +83,9 @@ _NONE: dict[str, Any] = {"value": math.nan, "low": math.nan, "high": math.nan, "
 def _by_cell(metrics: pd.DataFrame) -> dict[tuple[Any, ...], dict[str, Any]]:
     """A model's rows by what names them in CELL."""
     columns = [*CELL, "value", "low", "high", "n", "fingerprint", "protocol"]
-    rows = [dict(zip(columns, row, strict=True)) for row in metrics[columns].itertuples(index=False)]
-    return {tuple(row[name] for name in CELL): row for row in rows}
+    lists = {name: metrics[name].tolist() for name in columns}
+    rows = (dict(zip(columns, row, strict=True)) for row in zip(*lists.values(), strict=True))
+    return dict(zip(zip(*(lists[name] for name in CELL), strict=True), rows, strict=True))
 
 
 def _difference(metric: str, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
@@ -99,7 +100,7 @@ def _difference(metric: str, ours: Mapping[str, Any], theirs: Mapping[str, Any])
     if ours["fingerprint"] != theirs["fingerprint"]:
         return {**found, "status": "incomparable", "reason": _protocols(ours, theirs)}
     found = {**found, "difference": c - b, "ratio": c / b if b > 0 and c > 0 else math.nan}
-    if np.isnan([b_low, b_high, c_low, c_high]).any():
+    if any(map(math.isnan, (b_low, b_high, c_low, c_high))):
         return {**found, "status": "no interval"}
     low = c - b - math.hypot(c - c_low, b_high - b)
     high = c - b + math.hypot(c_high - c, b - b_low)

@@ -292,6 +292,7 @@ def judge(
     asked = {rule: (probe == rule.probe) & (quantity == rule.quantity) for rule in rules}
     looks = max(sum(int(rows.sum()) for rows in asked.values()), 1)
     low, high = _interval(curves, alpha / looks)
+    curves = curves[["level", "sigma", "quantity", "value", "error", "freedom"]].assign(quantity=quantity)
     found = []
     for rule, rows in asked.items():
         for name in dict.fromkeys(part[rows & (_side(rule, low, high) != 0)]):

@@ -19,30 +19,33 @@ from .tables import Tables, each
 def negligible(tables: Tables, curve: Curve, alpha: float = ALPHA) -> pd.DataFrame:
     """The levels where some model surely leaves the healthy range, and none of those by a size that is told.
 
-    Columns: level, sigma, size (the largest of these models'); empty for a curve without a rule.
+    Columns: level, sigma, size (the largest of these models'); empty for a curve without a rule. Corrected for all
+    looks at a model as its diagnosis is.
     """
-    parts = [_outside(tables, row, curve, alpha) for row in each(tables.models)] if curve.rule else []
-    outside = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["level", "sigma", "size"])
-    largest = outside.groupby("level", as_index=False).agg({"sigma": "first", "size": "max"})
-    return largest[largest["size"].astype(float) < (curve.rule.least if curve.rule else 0.0)].reset_index(drop=True)
+    if curve.rule is None:
+        return NONE
+    curves = tables.curves
+    model, probe, quantity, part = (curves[name].to_numpy(object) for name in ("model", "probe", "quantity", "slice"))
+    looks = np.sum([(probe == one.probe) & (quantity == one.quantity) for one in RULES], axis=0)
+    slim = curves[["level", "sigma", "value", "error", "freedom"]].assign(quantity=quantity)
+    parts = [NONE]
+    for row in each(tables.models):
+        own = model == row.label
+        beside = own & (probe == curve.probe) & (part == curve.slice)
+        rows = slim[beside & (quantity == curve.quantity)]
+        if len(rows):
+            errors = tables.levels[tables.levels["model"] == row.label].set_index("level")["error"]
+            spread = row.data_spread if pd.notna(row.data_spread) else 1.0
+            rule, share = replace(curve.rule, least=0.0), alpha / looks[own].sum()
+            found = judged(rule, rows, slim[beside], errors, spread or 1.0, share)
+            parts.append(found.loc[found["side"] != 0, ["level", "sigma", "size"]])
+    largest = (
+        pd.concat(parts, ignore_index=True).groupby("level", as_index=False).agg({"sigma": "first", "size": "max"})
+    )
+    return largest[largest["size"] < curve.rule.least].reset_index(drop=True)
 
 
-def _outside(tables: Tables, model: object, curve: Curve, alpha: float) -> pd.DataFrame:
-    """Level, sigma and size where one model leaves the range; corrected for all looks as its diagnosis is."""
-    rule = curve.rule
-    assert rule is not None
-    label, spread = str(model.label), model.data_spread  # type: ignore[attr-defined]
-    own = tables.curves[tables.curves["model"] == label]
-    probe, quantity = (own[name].to_numpy(object) for name in ("probe", "quantity"))
-    looks = sum(int(((probe == one.probe) & (quantity == one.quantity)).sum()) for one in RULES)
-    beside = own[(own["probe"] == curve.probe) & (own["slice"] == curve.slice)]
-    rows = beside[beside["quantity"] == curve.quantity]
-    if rows.empty:
-        return pd.DataFrame(columns=["level", "sigma", "size"])
-    errors = tables.levels[tables.levels["model"] == label].set_index("level")["error"]
-    known = 1.0 if spread is None or np.isnan(spread) else float(spread)
-    found = judged(replace(rule, least=0.0), rows, beside, errors, known or 1.0, alpha / looks)
-    return found.loc[found["side"] != 0, ["level", "sigma", "size"]]
+NONE = pd.DataFrame({"level": np.array([], int), "sigma": np.array([], float), "size": np.array([], float)})
 
 
 def told_least(rule: Rule) -> str:
