@@ -152,12 +152,16 @@ class Report:
 
     def worst(self, model: str, level: int | None = None) -> Shown:
         """The images that a model gets most wrong, at one level or at all; none where no run was kept."""
+        rows, pictures = self._worst(model)
+        return (rows if level is None else rows[rows["level"] == level]), pictures
+
+    @remembered
+    def _worst(self, model: str) -> Shown:
         if not self.runs:
             return pd.DataFrame(), {}
         source, name = next((row.source, row.name) for row in each(self.tables.models) if row.label == model)
         rows = self.runs[source].table("worst")
-        rows = rows[rows["model"] == name]
-        return (rows if level is None else rows[rows["level"] == level]), self.runs[source].worst(name)
+        return rows[rows["model"] == name], self.runs[source].worst(name)
 
     @remembered
     def worst_images(
