@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from ..attribution import share, share_interval
 from ..numbers import interval, number, sigma_range, signed
 from ..tables import each
 from . import style
+from .sketch import Sketch
 
 if TYPE_CHECKING:
     from ..attribution_document import AnyAttribution
@@ -30,25 +30,26 @@ def attribution(found: AnyAttribution, metric: str, theme: style.Theme = "light"
     """
     bands = found.tables["bands"]
     bands, curves = bands[bands["metric"] == metric], found.tables["curves"]
-    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.07, row_heights=[0.55, 0.45])
+    figure = Sketch(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.07, row_heights=[0.55, 0.45])
     _bars(figure, bands, theme)
     for index, (side, words) in enumerate(CURVES.items()):
         rows = curves[(curves["metric"] == metric) & (curves["curve"] == side)].sort_values("sigma")
         _curve(figure, rows, words, style.PALETTE[index + 1], style.DASHES[index])
     for edge in found.bands.edges:
-        figure.add_vline(x=edge, line={"color": style.rgba(style.quiet(theme), 0.35), "width": 1}, row="all", col=1)
+        for row in (1, 2):
+            figure.down(edge, row, color=style.rgba(style.quiet(theme), 0.35), width=1)
     for row in (1, 2):
-        figure.add_hline(y=0, line={"color": style.quiet(theme), "width": 1}, row=row, col=1)
+        figure.across(0, row, color=style.quiet(theme), width=1)
     low, high = found.bands.edges[-1], found.bands.edges[0]
     figure.update_xaxes(**style.log_axis(low, high), range=[math.log10(low / 1.08), math.log10(high * 1.08)])
     figure.update_xaxes(title_text="noise level σ", row=2, col=1)
     name = style.text(metric)
     figure.update_yaxes(title_text=f"contribution to the<br>change in {name}", row=1, col=1)
     figure.update_yaxes(title_text=f"change in<br>{name}", row=2, col=1)
-    return figure.update_layout(template=style.template(theme), height=560, bargap=0, margin_t=40)
+    return figure.figure(template=style.template(theme), height=560, bargap=0, margin_t=40)
 
 
-def _bars(figure: go.Figure, bands: pd.DataFrame, theme: style.Theme) -> None:
+def _bars(figure: Sketch, bands: pd.DataFrame, theme: style.Theme) -> None:
     colour = style.PALETTE[0]
     for row in each(bands):
         sure = row.band_low > 0 or row.band_high < 0
@@ -82,7 +83,7 @@ def _bars(figure: go.Figure, bands: pd.DataFrame, theme: style.Theme) -> None:
             )  # fmt: skip
 
 
-def _curve(figure: go.Figure, rows: pd.DataFrame, name: str, colour: str, dash: str) -> None:
+def _curve(figure: Sketch, rows: pd.DataFrame, name: str, colour: str, dash: str) -> None:
     hover = [
         f"{name} σ {number(row.sigma)}<br>{signed(row.change)} {interval(row.low, row.high)}" for row in each(rows)
     ]

@@ -90,6 +90,11 @@ class Sketch:
         x, y = self.axes(row, col)
         self.add_shape(type="line", x0=0, x1=1, xref=f"{x} domain", y0=height, y1=height, yref=y, line=line)
 
+    def down(self, place: float, row: int, col: int = 1, **line: Any) -> None:
+        """A line at one place of the x axis, over the whole height of a panel."""
+        x, y = self.axes(row, col)
+        self.add_shape(type="line", x0=place, x1=place, xref=x, y0=0, y1=1, yref=f"{y} domain", line=line)
+
     def figure(self, **layout: Any) -> go.Figure:
         """The finished figure, with what else its layout has. Raises ValueError where Plotly knows no such property."""
         return go.Figure({"data": self.data, "layout": {**self.layout, **layout}})

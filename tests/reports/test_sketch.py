@@ -57,6 +57,8 @@ def test_what_is_drawn_is_what_plotly_draws() -> None:
     theirs.add_shape(type="line", x0=0, x1=1, xref="x domain", y0=5, y1=5, yref="y", line={"width": 1})
     ours.shade(1, 2, row=2, opacity=0.5)
     ours.across(5, row=1, width=1)
+    theirs.add_shape(type="line", x0=4, x1=4, y0=0, y1=1, xref="x3", yref="y3 domain", line={"width": 2})
+    ours.down(4, row=2, width=2)
     theirs.update_layout(height=300, margin={"t": 9}, margin_b=8)
     assert read(ours.figure(height=300, margin={"t": 9}, margin_b=8)) == rounded(read(theirs))
 
