@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import html
+import math
 import shlex
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -14,6 +14,7 @@ import streamlit as st
 from ..errors import StoreError
 from ..evals.kept import GATES, Entry, entries
 from ..reports.kept import KeptGate, Side, read_gate
+from ..reports.policy import DENOISING_ERROR
 from ..reports.text import plain as flat
 from ..reports.verdicts import Outcome
 from .history import history
@@ -29,12 +30,10 @@ OUTCOMES = {
 }  # fmt: skip
 TABLE = "gates-table"
 LINES = 66
-"""Pixels of a row: two lines, in which long words wrap."""
-_WIDTHS: dict[str, Any] = {
-    "when (UTC)": st.column_config.TextColumn(width=145), "verdict": st.column_config.TextColumn(width=90),
-    "candidate": st.column_config.TextColumn(width=150), "against": st.column_config.TextColumn(width=150),
-    "worst check": st.column_config.TextColumn(width=280), "policy": st.column_config.TextColumn(width=90),
-}  # fmt: skip
+"""Pixels of a row of up to three lines, in which long words wrap; each line more takes LINE."""
+LINE, LETTER, MOST_LINES = 20, 6.2, 6
+WIDTHS = {"when (UTC)": 122, "verdict": 94, "candidate": 140, "against": 135, "worst check": 345, "policy": 85}
+"""Pixels, which are a page's beside the sidebar at 1280."""
 
 
 def page(view: View) -> None:
@@ -62,11 +61,12 @@ def _gates(view: View) -> None:
     if not read:
         st.info("No gate answers this search.")
         return
-    colours = [OUTCOMES[gate.verdict.outcome.value] for gate in read.values()]
+    colours, table = [OUTCOMES[gate.verdict.outcome.value] for gate in read.values()], _table(read)
     st.dataframe(
-        _table(read).style.apply(lambda _: [f"color: {one}; font-weight: 600" for one in colours], subset=["verdict"]),
+        table.style.apply(lambda _: [f"color: {one}; font-weight: 600" for one in colours], subset=["verdict"]),
         hide_index=True, key=TABLE, on_select=partial(_clicked, list(read)), selection_mode="single-row",
-        row_height=LINES, column_config=_WIDTHS,
+        row_height=_height(table),
+        column_config={name: st.column_config.TextColumn(width=width) for name, width in WIDTHS.items()},
     )  # fmt: skip
     _evidence(view, read[st.selectbox("Gate", list(read), key="gate", bind="query-params")])
 
@@ -92,8 +92,8 @@ def _table(gates: dict[str, KeptGate]) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                "when (UTC)": gate.when[:19].replace("T", " "), "verdict": gate.verdict.outcome.value,
-                "candidate": flat(_named(gate.candidate)), "against": flat(_named(gate.baseline)),
+                "when (UTC)": gate.when[:16].replace("T", " "), "verdict": gate.verdict.outcome.value,
+                "candidate": flat(_named(gate.candidate)), "against": flat(_against(gate)),
                 "worst check": flat(_worst(gate)), "policy": flat(Path(gate.policy).name),
             }
             for gate in gates.values()
@@ -101,13 +101,24 @@ def _table(gates: dict[str, KeptGate]) -> pd.DataFrame:
     )  # fmt: skip
 
 
+def _height(table: pd.DataFrame) -> int:
+    """Pixels of a row in which the longest text of all is seen whole."""
+    longest = {name: table[name].str.len().max() * LETTER / (width - 16) for name, width in WIDTHS.items()}
+    lines = min(math.ceil(max(longest.values())), MOST_LINES)
+    return LINES + LINE * max(lines - 3, 0)
+
+
 def _worst(gate: KeptGate) -> str:
-    """The evidence of the check that decided, the model's name not said again; of a pass how many there were."""
+    """What the check that decided found, the model's name not said again; of a pass how many there were. More of it
+    stands below the table.
+    """
     checks = gate.verdict.checks
     decisive = [check for check in checks if check.outcome is gate.verdict.outcome]
     if gate.verdict.outcome is Outcome.PASS or not decisive:
         return f"{len(decisive)} of {len(checks)} checks passed"
-    return decisive[0].evidence.removeprefix(f"{decisive[0].model}: ")
+    first = decisive[0]
+    found = first.evidence.removeprefix(f"{first.model}: ").partition("; ")[0]
+    return found if first.metric == DENOISING_ERROR else f"{first.metric}: {found}"
 
 
 def _clicked(shown: list[str]) -> None:
@@ -121,7 +132,7 @@ def _evidence(view: View, gate: KeptGate) -> None:
     order = list(OUTCOMES)
     checks = sorted(gate.verdict.checks, key=lambda check: order.index(check.outcome.value))
     rows = [
-        f'<div style="display:grid;grid-template-columns:110px 1fr;padding:5px 0;overflow-wrap:anywhere">'
+        f'<div class="finding">'
         f'<b style="color:{OUTCOMES[check.outcome.value]}">{check.outcome.value}</b>'
         f"<span>{html.escape(flat(check.evidence))}<br><small style='opacity:.7'>"
         f"{html.escape(flat(' · '.join(part for part in (check.metric, check.rule, check.where) if part)))}"
@@ -163,6 +174,12 @@ def _none_yet(view: View) -> None:
     first, second = (shlex.quote(f"{view.run.id}:{name}") for name in (others[-1], base))
     flags = f"--baseline {second} --policy gate.toml --runs {shlex.quote(str(view.root))}"
     st.code(f"sigmascope gate {first} {flags}", language="bash", wrap_lines=True)
+
+
+def _against(gate: KeptGate) -> str:
+    """The baseline, its run not said again where it is the candidate's."""
+    same = gate.baseline.run == gate.candidate.run and len(gate.baseline.models) == 1
+    return gate.baseline.models[0] if same and gate.baseline.run else _named(gate.baseline)
 
 
 def _named(side: Side) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import PurePath
 from typing import Any
 
 import pandas as pd
@@ -136,15 +137,24 @@ def _table(runs: pd.DataFrame) -> pd.DataFrame:
         {
             "created (UTC)": runs["created"].str[:16].str.replace("T", " "), "run": runs["id"],
             "status": runs["status"], "gate": runs["gate"], "worst level": 100 * (runs["worst"] - 1),
-            "of": runs["worst_model"].fillna(""), "data": runs["data"], "models": runs["models"].map(", ".join),
-            "name": runs["name"], "commit": runs["commit"].str[:10], "minutes": runs["seconds"] / 60,
+            "of": runs["worst_model"].fillna(""), "data": runs["data"].map(_short),
+            "models": runs["models"].map(", ".join), "name": runs["name"], "commit": runs["commit"].str[:10], "minutes": runs["seconds"] / 60,
         }
     )  # fmt: skip
+
+
+def _short(data: str) -> str:
+    """The end of a source, which tells most: "python:package.digits:heldout" -> "digits:heldout"."""
+    if data.startswith("python:"):
+        module, _, function = data.removeprefix("python:").rpartition(":")
+        return f"{module.rpartition('.')[2]}:{function}"
+    return PurePath(data).name
 
 
 _COLUMNS = {
     "worst level": st.column_config.NumberColumn(
         format="%+.2g%%", help="Largest change of a model's denoising error against the run's baseline, at one level."
     ),
+    "data": st.column_config.TextColumn(help="The end of its name; whole ones are under More."),
     "minutes": st.column_config.NumberColumn(format="%.1f"),
 }
