@@ -22,8 +22,6 @@ from .test_browser import PATIENCE_MS, page, serving
 
 __all__ = ["page"]
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
-
 TOUR = Path(__file__).parents[2] / "docs" / "tour.md"
 
 
@@ -78,6 +76,8 @@ def test_the_tour_has_these_stops() -> None:
     assert all((TOUR.parent / picture).is_file() for picture in pictures)
 
 
+@pytest.mark.browser
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PATHS)
 def test_a_stop_shows_what_the_tour_quotes(page: Any, toured: str, name: str) -> None:
     page.goto(toured)
