@@ -138,7 +138,8 @@ def _table(runs: pd.DataFrame) -> pd.DataFrame:
             "created (UTC)": runs["created"].str[:16].str.replace("T", " "), "run": runs["id"],
             "status": runs["status"], "gate": runs["gate"], "worst level": 100 * (runs["worst"] - 1),
             "of": runs["worst_model"].fillna(""), "data": runs["data"].map(_short),
-            "models": runs["models"].map(", ".join), "name": runs["name"], "commit": runs["commit"].str[:10], "minutes": runs["seconds"] / 60,
+            "models": runs["models"].map(", ".join), "name": runs["name"], "commit": runs["commit"].str[:10],
+            "minutes": runs["seconds"] / 60,
         }
     )  # fmt: skip
 
