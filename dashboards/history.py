@@ -12,11 +12,13 @@ import streamlit as st
 from ..errors import StoreError
 from ..evals.store import Run, Store
 from ..reports.figures.history import history as drawn
+from ..reports.figures.history import quantity
 from ..reports.history import LEAST, Reading, Series, joined, readings
 from ..reports.numbers import number
 from ..reports.policy import DENOISING_ERROR
 from ..reports.tables import cell_title, metric_names
 from .downloads import offer
+from .one_run import mean_over, one_run
 from .view import View, go_to, plain, show
 from .ways import lead
 
@@ -48,12 +50,16 @@ def history(view: View) -> None:
         for one in _readings(run.digest, str(run.folder), metric, band)
         if model in (ALL, one.model) and setting in ("", one.setting)
     ]
-    series = joined(found, metric)
+    series, told = joined(found, metric), f"{others:,} runs of this folder can't be compared with {view.run.id}."
+    over = mean_over(view, series, band is None)
+    if len({one.point.run for one in found}) == 1:
+        one_run(view, series, quantity(metric), " ".join([over, *[told][: bool(others)]]))
+        return
     figure = drawn(series, view.theme, report.colours, view.run.id)
     show(figure, FIGURE, on_select=_clicked, selection_mode="points")
-    st.caption(_explained(series))
+    st.caption(_explained(series, over))
     if others:
-        st.caption(plain(f"{others:,} runs of this folder can't be compared with {view.run.id} and are left out."))
+        st.caption(plain(told))
     _point(view, series)
     asked = (metric, "" if model == ALL else str(model), band, newest)
     offer(view, "history", figure, partial(_table, series), _python(view, *asked), _command(view, *asked))
@@ -122,20 +128,18 @@ def _point(view: View, series: list[Series]) -> None:
             lead(view, "compare", "Compare with the run before", run=own.points[place - 1].run, **{"with": view.run.id})
 
 
-def _explained(series: list[Series]) -> str:
-    """What a reader must know of intervals and changes."""
+def _explained(series: list[Series], over: str) -> str:
+    """What a reader must know of means, intervals and changes."""
     changes = sum(len(one.changes) for one in series)
     longest = max((len(one.points) for one in series), default=0)
-    here = "this is the only one" if longest == 1 else f"here are {longest}"
-    few = f" It takes about 8 comparable runs to find one; {here}." if longest < 4 * LEAST else ""
+    few = f" It takes about 8 comparable runs to find one; here are {longest}." if longest < 4 * LEAST else ""
     said = (
         f"{changes or 'no'} change{'' if changes == 1 else 's'} found at 5%"
         if longest >= 2 * LEAST
         else "no change looked for"
     )
-    over = f"{series[0].setting[:1].upper() + series[0].setting[1:]}. " if series else ""
     return plain(
-        f"{over}{said[:1].upper() + said[1:]}.{few} A point is a run with its 95% interval; runs on the same images "
+        f"{over} {said[:1].upper() + said[1:]}.{few} A point is a run with its 95% interval; runs on the same images "
         "and seeds move together, so smaller differences can be changes. Click one to choose its run."
     )
 

@@ -28,7 +28,9 @@ def page(view: View) -> None:
         return
     measure = st.selectbox("Measure", offered, key="ranked_by", bind="query-params", width=360)
     table = ranked(scores, measure)
-    alike, told = scores["id"].nunique(), "Geometric mean over the noise levels. " if measure == ALL_LEVELS else ""
+    alike, told = scores["id"].nunique(), ""
+    if measure == ALL_LEVELS and len(table):
+        told = f"Geometric mean over all {table['where'].iloc[0]}: History's number while its slider holds all. "
     st.caption(
         f"{told}{alike:,} of {len(view.index.runs):,} runs can be compared with this one: they share its data, levels, "
         f"seeds and features. {int(table['tied'].sum()):,} of {len(table):,} models tie with the first."

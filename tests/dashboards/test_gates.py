@@ -140,7 +140,7 @@ def test_history_names_the_change(monkeypatch: pytest.MonkeyPatch, nightly: Path
 
 def test_history_of_one_run(monkeypatch: pytest.MonkeyPatch, store: Path) -> None:
     app = open_page(monkeypatch, store, "gates")
-    assert "No change looked for. It takes about 8 comparable runs" in words(app)
+    assert "One run so far" in words(app)
     app.selectbox(key="follow").select("Fréchet distance (digits)").run()
     assert not app.exception
     assert "40 steps" in app.selectbox(key="history_setting").value
