@@ -22,7 +22,7 @@ from typing import Any
 import plotly.io as pio
 import streamlit as st
 
-from . import view, ways
+from . import phone, view, ways
 
 
 def _page(module: str) -> Callable[[view.View], None]:
@@ -46,8 +46,7 @@ PAGES = {
 }
 SIDEBAR = 248
 """Pixels: the pictures need the rest."""
-# Streamlit leaves a hand's breadth of air around everything; the pictures need it more. On a phone a figure keeps the
-# width at which its words stand apart, and a finger moves it.
+# Streamlit leaves a hand's breadth of air around everything; the pictures need it more.
 pio.templates.default = None  # every figure brings its own; to copy the usual one first takes longer than most do
 TRIM = """<style>
 .stMainBlockContainer {padding: 4.2rem 2rem 2rem}
@@ -56,8 +55,6 @@ TRIM = """<style>
 @media (max-width: 640px) {
     .stMainBlockContainer {padding: 4rem 1rem 2rem}
     .finding {grid-template-columns: 1fr; line-height: 1.35}
-    .stElementContainer:has(> div > .stPlotlyChart) {overflow-x: auto; overscroll-behavior-x: contain}
-    .stElementContainer > div:has(> .stPlotlyChart) {min-width: 720px}
 }
 </style>"""
 
@@ -65,13 +62,15 @@ TRIM = """<style>
 def main() -> None:
     """One run of the script: what Streamlit does at every interaction."""
     st.set_page_config(page_title="Sigmascope", page_icon="🔬", layout="wide", initial_sidebar_state=SIDEBAR)
-    st.html(TRIM)
+    st.html(TRIM + phone.STYLE)
     pages: dict[str, Any] = {}
     ways.arrive()
     chosen = replace(view.choose(runs_folder(sys.argv[1:], os.environ)), pages=pages)
     for path, (title, show) in PAGES.items():
         pages[path] = st.Page(partial(show, chosen), title=title, url_path=path, default=path == "overview")
-    st.navigation(list(pages.values()), position="top").run()
+    page = st.navigation(list(pages.values()), position="top")
+    phone.ask()
+    page.run()
     import_the_rest()
 
 

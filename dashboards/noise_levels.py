@@ -13,7 +13,8 @@ from ..reports.negligible import told_least
 from ..reports.numbers import number
 from ..reports.quantities import LOSSES, Curve, offered, quantities, slices, told
 from ..reports.summary import worst_level
-from .behind import images_behind
+from . import phone
+from .behind import STRIP, images_behind
 from .downloads import offer
 from .view import UNIT_NAMES, View, plain, show
 
@@ -102,6 +103,7 @@ def _clicked(view: View) -> None:
         if len(point.get("customdata", ())) == 2:
             model, level = point["customdata"]
             st.session_state["of"], st.session_state["level"] = str(model), int(level)
+            phone.look(STRIP)
             return
 
 

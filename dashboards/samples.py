@@ -9,12 +9,14 @@ import streamlit as st
 from ..reports.numbers import number
 from ..reports.samples import DIFFERENCE, LOWEST_FIRST, SCORES, Sampled
 from ..reports.summary import worst_level
+from . import phone
 from .downloads import offer
 from .view import View, choose_setting, plain, show
 
 BY_NUMBER = "seed"
-COLUMNS, ROWS, PITCH = 8, 4, 62
-"""Seeds side by side, and how often one under another, before there is a next part; pixels a row."""
+CLOSE = "closeup-figure"
+PART, COLUMNS, NARROW, PITCH = 32, 8, 4, 62
+"""Seeds before there is a next part; side by side, in a narrow window too; pixels a row."""
 
 
 NEIGHBOURS = (
@@ -45,10 +47,11 @@ def _generated(view: View) -> None:
         st.info("No kept image answers the search.")
         return
     part = _part(len(ids))
+    columns = NARROW if phone.narrow() else COLUMNS
     pictures, large = st.columns([2, 1], gap="small")
     with pictures:
-        for first in range(0, len(part), COLUMNS):
-            some = [ids[place] for place in part[first : first + COLUMNS]]
+        for first in range(0, len(part), columns):
+            some = [ids[place] for place in part[first : first + columns]]
             figure = view.report.samples(**setting, theme=view.theme, ids=some, score=score, of=of, pitch=PITCH)
             key = f"samples-{first}-figure"
             show(figure, key, on_select=lambda key=key: _clicked(key), selection_mode="points")
@@ -108,13 +111,12 @@ def _explained(score: str) -> str:
 
 def _part(count: int) -> range:
     """Places in the order that are shown: all, or one of several parts."""
-    size = COLUMNS * ROWS
-    parts = -(-count // size)
-    names = [f"{size * part + 1} to {min(size * (part + 1), count)}" for part in range(parts)]
+    parts = -(-count // PART)
+    names = [f"{PART * part + 1} to {min(PART * (part + 1), count)}" for part in range(parts)]
     chosen = 0
     if parts > 1:
         chosen = names.index(st.sidebar.selectbox("Seeds", names, key="part", bind="query-params"))
-    return range(size * chosen, min(size * (chosen + 1), count))
+    return range(PART * chosen, min(PART * (chosen + 1), count))
 
 
 def _clicked(key: str) -> None:
@@ -122,6 +124,7 @@ def _clicked(key: str) -> None:
     for point in st.session_state[key].selection.points:
         if "customdata" in point:
             st.session_state["sample"] = int(point["customdata"][-1])
+            phone.look(CLOSE)
             return
 
 
@@ -130,7 +133,7 @@ def _large(view: View, setting: dict[str, Any], sampled: Sampled, ids: list[int]
     index = 0 if "sample" in st.session_state else ids.index(first)  # once it is set, no other beginning beside it
     sample = st.selectbox("Seed", ids, index=index, key="sample", bind="query-params")
     label = sampled.classes.get(sample, -1)
-    show(view.report.closeup(sample, setting, view.theme), "closeup-figure")
+    show(view.report.closeup(sample, setting, view.theme), CLOSE)
     said = f"Class {label}. " if label >= 0 else ""
     said += "− baseline: less the baseline's image; mid-grey is no difference. "
     said += NEIGHBOURS if sampled.beside else NOT_SCORED

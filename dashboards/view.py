@@ -20,6 +20,7 @@ from ..reports.figures import style
 from ..reports.numbers import number
 from ..reports.report import Report, compared
 from ..reports.tables import Tables, cell_title, collect, rebased, sample_settings
+from . import phone
 
 CONFIG = {"displaylogo": False, "modeBarButtons": [["toImage"]]}
 """The camera alone: more tools would hide the legend and titles under them. Drag to zoom, double-click to undo."""
@@ -188,7 +189,8 @@ def theme() -> style.Theme:
 def show(figure: go.Figure, key: str, **options: Any) -> Any:
     """A figure in our own style, not Streamlit's; its camera saves it sharp enough for a slide."""
     picture = {"toImageButtonOptions": {"format": "png", "scale": 2, "filename": key.removesuffix("-figure")}}
-    return st.plotly_chart(figure, theme=None, key=key, config={**CONFIG, **picture}, **options)
+    draw = phone.draw if phone.narrow() else st.plotly_chart
+    return draw(figure, theme=None, key=key, config={**CONFIG, **picture}, **options)
 
 
 def go_to(view: View, path: str, label: str, **chosen: str) -> None:

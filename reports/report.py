@@ -38,6 +38,7 @@ from .figures.strips import Shown
 from .figures.where import where
 from .findings import Finding, conditions, findings, in_order
 from .flow_or_diffusion import sides
+from .kept_images import kept_images
 from .model_or_solver import Answer
 from .model_or_solver import model_or_solver as model_or_solver_of
 from .negligible import negligible
@@ -160,8 +161,7 @@ class Report:
         if not self.runs:
             return pd.DataFrame(), {}
         source, name = next((row.source, row.name) for row in each(self.tables.models) if row.label == model)
-        rows = self.runs[source].table("worst")
-        return rows[rows["model"] == name], self.runs[source].worst(name)
+        return kept_images(self.runs[source], name)
 
     @remembered
     def worst_images(

@@ -27,6 +27,8 @@ KEYS = ["level", "image", "draw"]
 NOISY, PREDICTION, TRUTH, DIFFERENCE = range(4)
 NOT_KEPT = "not<br>kept"
 """Of an image that another model got so wrong that it was kept, and this one did not."""
+MOST = 8
+"""Rows of a strip of one level."""
 STRIP = 45
 """Pixels a row of a strip beside a figure."""
 
@@ -40,12 +42,13 @@ def worst(
     other: Shown | None = None,
     first: First = "losses",
 ) -> go.Figure:
-    """A row per image: noisy input, the model's answer, the truth, and answer less truth (mid-grey: no difference).
+    """A row per image, at most MOST: noisy input, the model's answer, the truth, and answer less truth (mid-grey: no
+    difference).
 
     Beside each row the image's id, its class, and its squared error. Where the baseline kept the same image and noise
     too, its answer stands beside the model's, and its error before the model's. first: see `paired`.
     """
-    rows = paired(own[0], other[0] if other else None, first)
+    rows = paired(own[0], other[0] if other else None, first).head(MOST)
     return _strip(model, (rows, own[1]), colours, theme, baseline, other)
 
 
