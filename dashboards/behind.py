@@ -15,7 +15,7 @@ from ..reports.numbers import percent
 from .view import View, plain, show
 
 ORDERS: dict[First, str] = {"losses": "loses most", "hardest": "hardest"}
-LISTED = 12
+LISTED = 8
 """Images in the table."""
 SAME = 5e-4
 """A relative change that is written as 0.0%."""
@@ -68,13 +68,10 @@ def _said(view: View, comparison: Comparison | None, of: str, at: int, first: st
     both = int(rows["base"].notna().sum())
     if first == "losses" and not both:
         return f"No image was kept by both models at this level; these are the model's hardest. {LEARN}"
-    order = f"of the {both} images that both models kept here, those that lose most first"
-    order = (
-        order
-        if first == "losses"
-        else f"the {len(own)} images kept of this model; the baseline kept {both} of them too, and those stand first"
-    )
-    return f"{order[:1].upper()}{order[1:]}. {NAMED} {LEARN}"
+    order = f"Of the {both} images that both models kept here, those that lose most first."
+    if first == "hardest":
+        order = f"The hardest of the {len(own)} images kept of this model, those first that the baseline kept too."
+    return f"{order} {NAMED} {LEARN}"
 
 
 def _losses(view: View, comparison: Comparison, at: int) -> pd.DataFrame:
@@ -136,10 +133,9 @@ def _table(view: View, comparison: Comparison, at: int, losses: pd.DataFrame) ->
         },
     )  # fmt: skip
     have = "1 has" if pictured == 1 else f"{pictured or 'none'} have"
-    st.caption(
-        f"Squared errors at this level, of {len(losses)} images. Of the {len(losing)} here, {have} pictures of both "
-        "models: a run keeps a few of each level."
-    )
+    some = f"Of the {len(losing)} here, {have} pictures of both models: a run keeps a few of each level."
+    whole = "Each of these has pictures of both models."
+    st.caption(f"Squared errors at this level, of {len(losses)} images. {whole if pictured == len(losing) else some}")
 
 
 def _picked(images: list[int]) -> None:

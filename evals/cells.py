@@ -1,4 +1,4 @@
-"""The work of one cell of a plan: probe a model at its noise levels, sample and score it, or trace its sampler."""
+"""The work of one cell: probe a model at its noise levels, show where it loses, sample and score, trace a sampler."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from torch import Tensor
 
 from .conditioning import numbered
 from .denoiser import Denoiser
+from .losing import pictured
 from .noise import Noise
 from .planning import Cell, Plan, class_labels, course, filmable, grid_named, sample_ids
 from .probes import curves, denoising_error, measure, measure_until
 from .probes.worst import Worst
 from .records import ADDED, PICTURES, SETTING, TABLES
+from .run import Run
 from .samplers import sample, solver
 from .scoring import to_uint8
 from .store import sheet_holds
@@ -149,6 +151,13 @@ def _course(plan: Plan, cell: Cell) -> Course:
 _WORK = {"probe": _probe, "sample": _sample, "trajectory": _trace}
 
 
-def work(plan: Plan, cell: Cell, progress: Progress) -> Work:
-    """Do it; `progress` is told of network evaluations. Raises ModelError when the model breaks its contract."""
+def work(plan: Plan, cell: Cell, progress: Progress, gathered: Run | None = None) -> Work:
+    """Do it; `progress` is told of network evaluations, `gathered` holds the cells that are done, where it needs them.
+
+    Raises ModelError when the model breaks its contract.
+    """
+    if cell.kind == "losses":
+        assert gathered is not None
+        baseline, count = plan.suite.baseline_name, cell.evaluations // (2 * len(plan.sigmas))
+        return pictured(gathered, plan.subjects, baseline, cell.model, count, plan.batch_size, progress)
     return _WORK[cell.kind](plan, cell, progress)

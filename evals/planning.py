@@ -24,6 +24,7 @@ from .data import METADATA, DataSet, load_data, seen_by
 from .denoiser import Cond, Denoiser
 from .identity import identity
 from .levels import log_snr_levels
+from .losing import kept_of_a_level
 from .models import load_model
 from .neighbours import Training
 from .noise import Noise
@@ -86,7 +87,8 @@ class Plan:
 
     def adaptive(self, cell: Cell) -> bool:
         """Whether what a cell takes is known only when it is done."""
-        return cell.kind == "probe" and self.suite.probes is not None and self.suite.probes.target is not None
+        probed = cell.kind in ("probe", "losses")
+        return probed and self.suite.probes is not None and self.suite.probes.target is not None
 
     def denoiser(self, cell: Cell) -> Denoiser:
         """The cell's model, guided as the cell says."""
@@ -152,7 +154,9 @@ def prepare(
     for denoiser in denoisers.values():
         denoiser.evaluations = 0
     training = Training(train, data) if train and sampling and sampling.thumbnails and data.images.ndim == 4 else None
-    run_id = f"{suite.name}-{_hash([cell.key for cell in cells] + [suite.name, suite.baseline_name])[:8]}"
+    # what follows from other cells decides nothing: runs made before there were such cells are found again
+    keys = [cell.key for cell in cells if cell.kind != "losses"]
+    run_id = f"{suite.name}-{_hash([*keys, suite.name, suite.baseline_name])[:8]}"
     return Plan(
         suite, run_id, data, denoisers, sigmas, cells, fingerprint, environment, scorer, probes, subjects, training,
         batch_size,
@@ -207,7 +211,25 @@ def _cells(
         if suite.sampling is None:
             continue
         cells += _sampling_cells(suite, name, denoiser, subjects, [common], trained_on, limit)
-    return cells
+    return [*cells, *_losing_cells(suite, denoisers, cells, len(sigmas), len(data.images))]
+
+
+def _losing_cells(
+    suite: Suite, denoisers: dict[str, Denoiser], cells: list[Cell], levels: int, images: int
+) -> list[Cell]:
+    """Of every candidate, after all else: the images where it loses most against the baseline, in both models."""
+    probed = {cell.model: cell for cell in cells if cell.kind == "probe"}
+    if suite.probes is None or suite.baseline_name not in probed:
+        return []
+    base, found = suite.baseline_name, []
+    for name, cell in probed.items():
+        shape = denoisers[name].image_shape
+        count = kept_of_a_level(suite.probes.worst, cell.evaluations, levels, images, shape) if name != base else 0
+        if count > 0:
+            title = f"{name} · pictures where it loses most against {base}"
+            key = _hash(["losses", cell.key, probed[base].key, count])[:16]
+            found.append(Cell("losses", name, title, key, 2 * levels * count))
+    return found
 
 
 def _sampling_cells(

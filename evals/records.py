@@ -26,6 +26,9 @@ TABLES: dict[str, tuple[str, ...]] = {
     "worst": (
         "model", "level", "sigma", "rank", "image", "label", "draw", "error", "tile",
     ),
+    "losses": (
+        "model", "candidate", "level", "sigma", "rank", "image", "label", "draw", "error", "tile",
+    ),
     "samples": (
         "model", "sampler", "steps", "grid", "guidance", "sample", "label", "evaluations", "clipped", "tile",
         "nearest", "nearest_distance", "nearest_ratio", "nearest_heldout", "nearest_tile",
@@ -52,6 +55,8 @@ TABLES: dict[str, tuple[str, ...]] = {
 - worst: the images with the largest errors at a level, rank 0 the worst, and the first ones of the data, which every
   model keeps; `tile` is the first of its four in the cell's
   sheet: noisy input, prediction, truth, error
+- losses: the images that a candidate gets worse than the run's baseline by most, at a level, as in `worst`: a row for
+  the answer of each of the two. `tile` is in the sheet of the candidate's cell
 - samples: one generated sample; `clipped` is its share of values out of range, `tile` its place in the sheet. Where it
   is kept and the suite names training images, `nearest` is the number of the nearest one, `nearest_tile` the place of
   that one's picture; in pixels, `nearest_distance` is the root mean square difference, 1 being from black to white,
@@ -81,7 +86,7 @@ ADDED: dict[str, str | float | int] = {
 PICTURES = ("noisy", "prediction", "truth", "difference")
 """What the four tiles of an entry of table `worst` show, in order."""
 
-Kind = Literal["probe", "sample", "trajectory"]
+Kind = Literal["probe", "sample", "trajectory", "losses"]
 Status = Literal["complete", "partial", "failed"]
 
 

@@ -127,6 +127,14 @@ class Run:
         shown = tiles(self._sheet(cell.key), self._image_size(model), numbers)
         return dict(zip(numbers, shown, strict=True))
 
+    def losses(self, candidate: str) -> dict[int, np.ndarray]:
+        """The pictures of a candidate's rows of table `losses`: tile number -> `(H, W, C)` uint8, as in `worst`."""
+        rows = self.table("losses")
+        first = rows.loc[rows["candidate"] == candidate, "tile"]
+        numbers = [int(tile) + picture for tile in first for picture in range(len(PICTURES))]
+        shown = self._pictures("losses", (candidate, None, None, None, ""), numbers)
+        return dict(zip(numbers, shown, strict=True)) if shown else {}
+
     def _sheet(self, key: str) -> Path:
         whole = self.folder / "images" / f"{key}.webp"
         return whole if whole.exists() else self.folder / "cells" / key / "images.webp"

@@ -90,7 +90,7 @@ def _finish(plan: Plan, writer: Writer, watcher: Watcher, journal: Journal) -> R
         journal.begin(cell.title)
         began, counted = time.perf_counter(), Counted(watcher, journal)
         try:
-            tables, thumbnails = work(plan, cell, counted.advance)
+            tables, thumbnails = work(plan, cell, counted.advance, Run(writer.partial))
         except ModelError as error:
             failures.append(f"{cell.title}: {error}")
             done[cell.key] = _cell_record(cell, time.perf_counter() - began, str(error))

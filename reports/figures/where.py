@@ -79,7 +79,7 @@ def _ticks(shown: Sequence[Comparison], sigmas: Sequence[float], most: int = 12)
     room = -(-len(sigmas) // most)
     bands = [band for one in shown for band in one.bands if band.ratio > 1]
     worse = [one.levels[one.levels["change"] == "worse"] for one in shown]
-    worst = {_nearest(sigmas, rows.loc[rows["ratio"].idxmax(), "sigma"]) for rows in worse if len(rows)}
+    worst = {_nearest(sigmas, float(rows.nlargest(1, "ratio")["sigma"].iloc[0])) for rows in worse if len(rows)}
     ends = {_nearest(sigmas, end) for band in bands for end in (band.sigma_low, band.sigma_high)}
     told = sorted({*range(0, len(sigmas), room), len(sigmas) - 1, *ends, *worst})
     texts = {place: number(sigmas[place], 2) for place in told}

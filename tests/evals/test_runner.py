@@ -261,7 +261,7 @@ def test_a_changed_model_is_another_run(tmp_path: Path, change: str, monkeypatch
 
 def test_a_model_that_returns_nan_fails_its_cells_and_spares_the_others(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, SUITE.replace("python:toy:other", "python:toy:broken"))
-    with pytest.raises(ModelError, match=r"(?s)5 of 10 cells failed.*finite values, got NaN.*sigma"):
+    with pytest.raises(ModelError, match=r"(?s)6 of 11 cells failed.*finite values, got NaN.*sigma"):
         execute(plan, tmp_path)
     (run,) = Store(tmp_path).runs()
     assert run.record.status == "failed"

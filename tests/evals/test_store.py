@@ -101,6 +101,7 @@ def test_a_run_of_every_released_schema_is_read() -> None:
         "steps": (0, 18),
         "film": (0, 10),
         "worst": (0, 9),
+        "losses": (0, 10),
     }
     assert run.images("toy", "heun", 3, "karras")[2].shape == (4, 4, 3)
 
