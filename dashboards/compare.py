@@ -9,12 +9,13 @@ import streamlit as st
 
 from ..errors import SigmascopeError
 from ..evals.store import Run
+from ..reports.figures import style
 from ..reports.report import Report, assemble
 from ..reports.sections import PAIRS
 from ..reports.summary import summary
 from .attributed import attributed
 from .downloads import offer
-from .view import COLOURS, View, at_level, choose_setting, findings, gone_to, plain, recent, show
+from .view import View, at_level, choose_setting, findings, gone_to, plain, recent, show
 
 WHERE = "where-figure"
 
@@ -46,7 +47,7 @@ def _verdicts(view: View) -> None:
     table = summary(view.report)
     if not any(len(one.metrics) for one in view.report.comparisons):
         table = table.drop(columns=["metrics worse", "metrics better"], errors="ignore")
-    colours = [COLOURS.get(str(verdict).partition(":")[0], "inherit") for verdict in table["verdict"]]
+    colours = [style.verdict(str(verdict).partition(":")[0], view.theme) for verdict in table["verdict"]]
     said = [f"color: {colour}; font-weight: 600" for colour in colours]
     st.dataframe(table.style.apply(lambda _: said, subset=["verdict"]), hide_index=True)
     if any(len(one.levels) for one in view.report.comparisons):

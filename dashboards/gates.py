@@ -13,21 +13,20 @@ import streamlit as st
 
 from ..errors import StoreError
 from ..evals.kept import GATES, Entry, entries
+from ..reports.figures import style
 from ..reports.kept import KeptGate, Side, read_gate
 from ..reports.policy import DENOISING_ERROR
 from ..reports.text import plain as flat
 from ..reports.verdicts import Outcome
 from .history import history
-from .view import COLOURS, View, plain
+from .view import View, plain
 from .ways import lead
 
 ROWS = 8
 """Gates shown at once: no others are read."""
 ANY = "any"
-OUTCOMES = {
-    "fail": COLOURS["worse"], "incomparable": COLOURS["incomparable"], "inconclusive": COLOURS["unclear"],
-    "pass": COLOURS["better"],
-}  # fmt: skip
+WORDS = {Outcome.FAIL: "worse", Outcome.PASS: "better"}
+"""What the other pages call it, in whose ink it stands."""
 TABLE = "gates-table"
 LINES = 66
 """Pixels of a row of up to three lines, in which long words wrap; each line more takes LINE."""
@@ -61,7 +60,7 @@ def _gates(view: View) -> None:
     if not read:
         st.info("No gate answers this search.")
         return
-    colours, table = [OUTCOMES[gate.verdict.outcome.value] for gate in read.values()], _table(read)
+    colours, table = [_ink(gate.verdict.outcome, view.theme) for gate in read.values()], _table(read)
     st.dataframe(
         table.style.apply(lambda _: [f"color: {one}; font-weight: 600" for one in colours], subset=["verdict"]),
         hide_index=True, key=TABLE, on_select=partial(_clicked, list(read)), selection_mode="single-row",
@@ -71,12 +70,16 @@ def _gates(view: View) -> None:
     _evidence(view, read[st.selectbox("Gate", list(read), key="gate", bind="query-params")])
 
 
+def _ink(outcome: Outcome, theme: style.Theme) -> str:
+    return style.verdict(WORDS.get(outcome, ""), theme)
+
+
 def _shown(kept: list[Entry]) -> list[Entry]:
     """A page of those that the search leaves, and the chosen one where it is on another page."""
     if len(kept) <= ROWS:
         return kept
     first, second, third = st.columns([1, 2, 1])
-    outcome = first.selectbox("Verdict", [ANY, *OUTCOMES], key="verdict", bind="query-params")
+    outcome = first.selectbox("Verdict", [ANY, *(one.value for one in Outcome)], key="verdict", bind="query-params")
     words = second.text_input("Run", key="gated", bind="query-params", placeholder="part of a candidate's id")
     kept = [one for one in kept if outcome in (ANY, one.outcome) and (words or "") in one.run]
     pages = max(1, -(-len(kept) // ROWS))
@@ -129,11 +132,11 @@ def _clicked(shown: list[str]) -> None:
 
 def _evidence(view: View, gate: KeptGate) -> None:
     """Every check with what speaks for it, the worst first, and the ways to the runs."""
-    order = list(OUTCOMES)
-    checks = sorted(gate.verdict.checks, key=lambda check: order.index(check.outcome.value))
+    order = list(Outcome)
+    checks = sorted(gate.verdict.checks, key=lambda check: order.index(check.outcome))
     rows = [
         f'<div class="finding">'
-        f'<b style="color:{OUTCOMES[check.outcome.value]}">{check.outcome.value}</b>'
+        f'<b style="color:{_ink(check.outcome, view.theme)}">{check.outcome.value}</b>'
         f"<span>{html.escape(flat(check.evidence))}<br><small style='opacity:.7'>"
         f"{html.escape(flat(' · '.join(part for part in (check.metric, check.rule, check.where) if part)))}"
         "</small></span></div>"

@@ -55,7 +55,7 @@ def history(view: View) -> None:
     if len({one.point.run for one in found}) == 1:
         one_run(view, series, quantity(metric), " ".join([over, *[told][: bool(others)]]))
         return
-    figure = drawn(series, view.theme, report.colours, view.run.id)
+    figure = drawn(series, view.theme, report.colours(view.theme), view.run.id)
     show(figure, FIGURE, on_select=_clicked, selection_mode="points")
     st.caption(_explained(series, over))
     if others:

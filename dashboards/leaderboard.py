@@ -36,7 +36,7 @@ def page(view: View) -> None:
         f"seeds and features. {int(table['tied'].sum()):,} of {len(table):,} models tie with the first."
     )
     top = excerpt(table, [view.run.id])
-    figure = drawn(top, measure, better(measure), view.run.id, view.report.colours, view.theme)
+    figure = drawn(top, measure, better(measure), view.run.id, view.report.colours(view.theme), view.theme)
     show(figure, FIGURE, on_select=_opened, selection_mode="points")
     follow(view)
     offer(view, "leaderboard", figure, partial(_whole, table), _python(view, str(own), measure))

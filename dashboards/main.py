@@ -22,6 +22,7 @@ from typing import Any
 import plotly.io as pio
 import streamlit as st
 
+from ..reports.figures import style
 from . import phone, view, ways
 
 
@@ -62,7 +63,8 @@ TRIM = """<style>
 def main() -> None:
     """One run of the script: what Streamlit does at every interaction."""
     st.set_page_config(page_title="Sigmascope", page_icon="🔬", layout="wide", initial_sidebar_state=SIDEBAR)
-    st.html(TRIM + phone.STYLE)
+    buttons = f"<style>{style.dark_buttons()}</style>" if view.theme() == "dark" else ""
+    st.html(TRIM + phone.STYLE + buttons)
     pages: dict[str, Any] = {}
     ways.arrive()
     chosen = replace(view.choose(runs_folder(sys.argv[1:], os.environ)), pages=pages)

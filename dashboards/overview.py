@@ -9,10 +9,11 @@ import pandas as pd
 import streamlit as st
 
 from ..reports import tables
+from ..reports.figures import style
 from ..reports.summary import Standing, standings
 from . import leaderboard, runs
 from .downloads import offer
-from .view import COLOURS, View, at_level, findings, go_to, plain, show, tabs
+from .view import View, at_level, findings, go_to, plain, show, tabs
 
 TOLD = 3
 """Folders that can't be read, before they are only counted."""
@@ -48,11 +49,11 @@ def _standings(view: View) -> None:
 def _line(view: View, one: Standing) -> None:
     """Only what is plainly worse stands in red."""
     words, way = st.columns([9, 1], vertical_alignment="center")
-    chip = view.report.colours.get(one.model, "transparent")
+    chip = view.report.colours(view.theme).get(one.model, "transparent")
     note = f"<br><small style='opacity:.7'>{html.escape(one.note)}</small>" if one.note else ""
     words.html(
         f'<div style="border-left:4px solid {chip};padding-left:10px;line-height:1.35;overflow-wrap:anywhere">'
-        f'<b>{html.escape(one.model)}</b> — <b style="color:{COLOURS[one.word]}">{one.word}</b>: '
+        f'<b>{html.escape(one.model)}</b> — <b style="color:{style.verdict(one.word, view.theme)}">{one.word}</b>: '
         f"{html.escape(one.text)}{note}</div>"
     )
     if one.level is not None:

@@ -138,7 +138,7 @@ def _findings(view: View) -> None:
 def _listed(view: View, found: tuple[Diagnosis, ...]) -> None:
     for one in found:
         words, way = st.columns([6, 1], vertical_alignment="center")
-        colour = view.report.colours[one.model]
+        colour = view.report.colours(view.theme)[one.model]
         words.html(
             f'<div style="border-left:4px solid {colour};padding-left:10px;line-height:1.35;overflow-wrap:anywhere">'
             f"{html.escape(one.text)}<br><small style='opacity:.7'>Possible cause: {html.escape(one.rule.cause)}"

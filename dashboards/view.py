@@ -230,7 +230,7 @@ def findings(report: Report) -> None:
         if not opened.open:
             return
         rows = [
-            f'<div class="finding"><b style="color:{COLOURS[finding.kind]}">{finding.kind}</b>'
+            f'<div class="finding"><b style="color:{style.verdict(finding.kind, theme())}">{finding.kind}</b>'
             f"<span>{html.escape(finding.text)}</span></div>"
             for finding in report.findings
         ]
@@ -242,10 +242,6 @@ CERTAIN = (
     "A band's number is the mean ratio of its levels. In brackets 95% intervals, of all levels or classes at once: "
     "for sure is what has no unchanged in it. A score is one metric in one sampler setting."
 )
-COLOURS = {
-    "worse": "#d1342c", "mixed": "#b26a00", "better": "#1f9d6b", "same": "#1f9d6b", "unclear": "#b26a00",
-    "incomparable": "#b26a00", "not measured": "#b26a00",
-}  # fmt: skip
 
 
 def _nothing(root: Path, problems: list[str]) -> None:

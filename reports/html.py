@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from .figures import style, themes
 from .figures.narrow import least_width, narrow
 from .figures.where import kind_of
 from .markdown import headline
@@ -48,6 +49,8 @@ def page(report: Report, verdict: Verdict | None = None, command: str = "", titl
         comparisons=worst_first(report),
         sections=sections(report),
         draw=_drawn,
+        style=style,
+        chips=_chips(report),
         fields={
             "What must agree": _fields([run.record.fingerprint for run in runs]),
             "What may differ": _fields([run.record.environment for run in runs]),
@@ -58,10 +61,13 @@ def page(report: Report, verdict: Verdict | None = None, command: str = "", titl
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure as a piece of the page. `narrow` is its layout on a phone, in JSON; `width` what its images need."""
+    """A figure as a piece of the page. `width` is what its images need; in JSON `narrow`, its layout on a phone, and
+    `dark`, what differs on a dark page.
+    """
 
     piece: Markup
     narrow: str
+    dark: str
     width: int
 
 
@@ -75,7 +81,14 @@ def _drawn(plate: Plate) -> Drawn:
     }
     figure, name = plate.make(), f"figure-{plate.name}"
     piece = figure.to_html(full_html=False, include_plotlyjs=False, config=config, div_id=name)
-    return Drawn(Markup(piece), json.dumps(narrow(figure)), least_width(figure))
+    dark = themes.difference(figure, plate.make(theme="dark"))
+    return Drawn(Markup(piece), json.dumps(narrow(figure)), json.dumps(dark), least_width(figure))
+
+
+def _chips(report: Report) -> dict[str, Markup]:
+    """Of each model its colour on either page, as the properties of an element's style."""
+    light, dark = report.colours("light"), report.colours("dark")
+    return {model: Markup(f"--light: {light[model]}; --dark: {dark[model]}") for model in light}
 
 
 def _headline(report: Report, verdict: Verdict | None) -> tuple[str, str]:

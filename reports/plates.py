@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import plotly.graph_objects as go
 
+from .figures.style import Theme
+
 LONGEST = 60
 """Letters that a name from a run has in a file's."""
+
+
+class Draw(Protocol):
+    """What makes a figure: a method of `Report` and what it is asked for."""
+
+    def __call__(self, *, theme: Theme = "light") -> go.Figure: ...
 
 
 @dataclass(frozen=True)
@@ -18,7 +26,7 @@ class Plate:
     """One figure. `name` is a file's, of a-z, 0-9 and hyphens; `title` and `note` may hold names from runs."""
 
     name: str
-    make: Callable[[], go.Figure]
+    make: Draw
     title: str = ""
     note: str = ""
     flips: bool = False

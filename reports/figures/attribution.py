@@ -34,7 +34,7 @@ def attribution(found: AnyAttribution, metric: str, theme: style.Theme = "light"
     _bars(figure, bands, theme)
     for index, (side, words) in enumerate(CURVES.items()):
         rows = curves[(curves["metric"] == metric) & (curves["curve"] == side)].sort_values("sigma")
-        _curve(figure, rows, words, style.PALETTE[index + 1], style.DASHES[index])
+        _curve(figure, rows, words, style.PALETTES[theme][index + 1], style.DASHES[index])
     for edge in found.bands.edges:
         for row in (1, 2):
             figure.down(edge, row, color=style.rgba(style.quiet(theme), 0.35), width=1)
@@ -50,7 +50,7 @@ def attribution(found: AnyAttribution, metric: str, theme: style.Theme = "light"
 
 
 def _bars(figure: Sketch, bands: pd.DataFrame, theme: style.Theme) -> None:
-    colour = style.PALETTE[0]
+    colour = style.PALETTES[theme][0]
     for row in each(bands):
         sure = row.band_low > 0 or row.band_high < 0
         middle = math.sqrt(row.sigma_low * row.sigma_high)

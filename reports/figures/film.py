@@ -33,7 +33,7 @@ def film(
     for model, one in shown.items():
         for picture in PICTURES:
             rows.append({place: one[index, picture] for place, index in enumerate(chosen) if (index, picture) in one})
-            title = f"<b><span style='color:{colours[model]}'>{style.text(style.short(model))}</span></b>"
+            title = style.in_colour(style.text(style.short(model)), colours[model])
             names.append(title if picture == "state" else "prediction")
     titles = [f"σ {number(sigmas[index], 2)}" if sigmas[index] > 0 else "sample" for index in chosen]
     return pictures.grid(rows, names, titles, 52, theme).update_layout(margin_t=28)

@@ -37,7 +37,7 @@ def history(
     runs = {point.run: point for one in sorted(series, key=lambda one: one.points[0].created) for point in one.points}
     ordered = sorted(runs.values(), key=lambda point: (point.created, point.run))
     places = {point.run: place for place, point in enumerate(ordered)}
-    own = style.model_colours([one.model for one in series])
+    own = style.model_colours([one.model for one in series], theme)
     known = colours if colours and set(own) <= set(colours) else own
     figure, drawn = go.Figure(), Counter[str]()
     for one in series:

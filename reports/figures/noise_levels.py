@@ -173,7 +173,7 @@ def _ratio_axis(figure: Sketch, table: pd.DataFrame, baseline: str, colours: dic
         tickvals=np.log(places), ticktext=written, range=[math.log(low) - 0.08 * reach, math.log(high) + 0.28 * reach],
         title_text=f"error against<br>{style.text(style.short(baseline, 18))}", row=2, col=1,
     )  # fmt: skip
-    figure.across(0, 2, color=colours.get(baseline, style.PALETTE[-1]), width=1.5, dash="dash")
+    figure.across(0, 2, color=colours.get(baseline, style.PALETTES["light"][-1]), width=1.5, dash="dash")
 
 
 def ratio_range(table: pd.DataFrame) -> tuple[float, float]:
@@ -213,7 +213,7 @@ def _name_bands(figure: Sketch, bands: Sequence[Band], table: pd.DataFrame, colo
         label = f"<b>{style.text(style.short(band.model))}</b> {percent(band.ratio)} at σ {where}"
         figure.add_annotation(
             x=math.log10(peak["sigma"]), y=math.log(peak["ratio_high"]), xref="x2", yref="y2", text=label,
-            font={"color": colours[band.model], "size": 13}, showarrow=True, arrowhead=0, arrowwidth=1.2,
+            font={"color": style.letters(colours[band.model]), "size": 13}, showarrow=True, arrowhead=0, arrowwidth=1.2,
             arrowcolor=colours[band.model], ax=0, ay=-22 - 20 * row, standoff=2,
             xanchor="left" if peak["sigma"] < middle / 20 else "right" if peak["sigma"] > middle * 20 else "center",
         )  # fmt: skip

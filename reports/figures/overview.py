@@ -101,7 +101,7 @@ def leaderboard(
     own = [row.run == run and row.model in colours for row in each(table)]
     inks = [colours[row.model] if ours else style.quiet(theme) for row, ours in zip(each(table), own, strict=True)]
     names = [
-        f"<b><span style='color:{ink}'>{_place(row)}</span></b>" if ours else f"<span>{_place(row)}</span>"
+        style.in_colour(_place(row), ink) if ours else f"<span>{_place(row)}</span>"
         for row, ours, ink in zip(each(table), own, inks, strict=True)
     ]
     places = list(range(len(table)))[::-1]

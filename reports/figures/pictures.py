@@ -87,9 +87,7 @@ def flip(
         updatemenus=[
             {
                 "type": "buttons", "direction": "right", "buttons": buttons, "showactive": True, "x": 0,
-                "xanchor": "left", "y": 1.0, "yanchor": "bottom", "pad": {"b": 6},
-                "bgcolor": "#cfd6dd", "bordercolor": style.quiet(theme),
-                "font": {"color": style.ink("light"), "size": 13},  # Plotly's active button is pale in any theme
+                "xanchor": "left", "y": 1.0, "yanchor": "bottom", "pad": {"b": 6}, **style.buttons(theme),
             }
         ],
     )  # fmt: skip
@@ -111,7 +109,6 @@ def targets(figure: go.Figure, rows: Sequence[Row], said: Said, gap: int = GAP) 
         mode="markers", marker={"size": 44, "symbol": "square", "opacity": 0}, showlegend=False,
         selected={"marker": {"opacity": 0}}, unselected={"marker": {"opacity": 0}},
         hovertext=[words for words, _ in said.values()], hoverinfo="text", customdata=[own for _, own in said.values()],
-        hoverlabel={"bgcolor": "#f6f7f9", "bordercolor": "#66707a", "font_color": style.ink("light")},
     )  # fmt: skip
     # the picture's own extent: points would have the axes reach further
     figure.update_xaxes(range=[-0.5, columns * pitch - GAP - 0.5])

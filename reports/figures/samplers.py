@@ -142,7 +142,7 @@ def _draw(figure: go.Figure, line: _Line, shift: float, every: pd.DataFrame, the
     )  # fmt: skip
     on = rows.index.isin(corners.index)
     filled = rows["verdict"] != "beyond"
-    bars = {"type": "data", "symmetric": False, "thickness": 1.3, "width": 0, "color": style.rgba(line.colour, 0.55)}
+    bars = {"type": "data", "symmetric": False, "thickness": 1.3, "width": 0, "color": style.faded(line.colour)}
     figure.add_scatter(
         x=rows["evaluations"] * shift, y=rows["value"], mode="markers", showlegend=False, legendgroup=line.name,
         marker={
@@ -178,8 +178,13 @@ def _within(figure: go.Figure, best: pd.Series, metric: str, theme: style.Theme)
     end = best["value"] * (1 + WITHIN if better(metric) == "lower" else 1 - WITHIN)
     figure.add_hrect(
         y0=min(best["value"], end), y1=max(best["value"], end), line_width=0, layer="below",
-        fillcolor=style.rgba("#009E73", 0.28 if theme == "light" else 0.4),
+        fillcolor=_near(theme),
     )  # fmt: skip
+
+
+def _near(theme: style.Theme) -> str:
+    """The green of the strip, and of its entry in the legend."""
+    return style.rgba(style.PALETTES[theme][2], 0.35 if theme == "light" else 0.45)
 
 
 def _point_out(figure: go.Figure, answer: Answer, shift: float, log: bool, theme: style.Theme) -> None:
@@ -207,7 +212,7 @@ def _names(figure: go.Figure, lines: Sequence[_Line], rows: pd.DataFrame, log: b
         figure.add_annotation(
             x=1, xref="paper", xanchor="left", xshift=6, y=place, yref="paper", yanchor="middle", showarrow=False,
             text=f"<b>{style.text(style.short(line.name, 16))}</b>", hovertext=style.text(line.name), name="line",
-            font={"color": line.colour, "size": 13}, align="left",
+            font={"color": style.letters(line.colour), "size": 13}, align="left",
         )  # fmt: skip
 
 
@@ -231,7 +236,7 @@ def _legend(figure: go.Figure, one: bool, theme: style.Theme) -> None:
     quiet, share = style.quiet(theme), f"{100 * WITHIN:.0f}%"
     mark = {"size": 9, "line": {"width": 1.6, "color": quiet}}
     entries = [
-        (f"within {share} of the best", {"marker": {"symbol": "square", "size": 12, "color": "rgba(0,158,115,0.5)"}}),
+        (f"within {share} of the best", {"marker": {"symbol": "square", "size": 12, "color": _near(theme)}}),
         (f"may be within {share}", {"marker": {"symbol": "circle", "color": quiet, **mark}}),
         ("surely not", {"marker": {"symbol": "circle", "color": style.ground(theme), **mark}}),
     ]

@@ -49,11 +49,14 @@ def _ratio_scale(values: pd.DataFrame, theme: style.Theme) -> dict[str, object]:
     most = max(float(np.nanmax(np.abs(values.to_numpy(float)), initial=0.0)), 0.05)
     places, written = style.ratio_ticks(float(np.exp(-most)), float(np.exp(most)))
     middle = "#f7f7f7" if theme == "light" else "#22262b"
-    scale = [[0.0, "#0072B2"], [0.5, middle], [1.0, "#D55E00"]]
+    scale = [[0.0, style.PALETTES[theme][0]], [0.5, middle], [1.0, style.PALETTES[theme][3]]]
     bar = {"tickvals": np.log(places), "ticktext": written, "thickness": 10, "outlinewidth": 0}
     return {"colorscale": scale, "zmin": -most, "zmax": most, "colorbar": bar}
 
 
 def _value_scale(theme: style.Theme) -> dict[str, object]:
     ground = "#f7f7f7" if theme == "light" else "#22262b"
-    return {"colorscale": [[0.0, ground], [1.0, "#8C6D46"]], "colorbar": {"thickness": 10, "outlinewidth": 0}}
+    return {
+        "colorscale": [[0.0, ground], [1.0, style.PALETTES[theme][6]]],
+        "colorbar": {"thickness": 10, "outlinewidth": 0},
+    }

@@ -99,8 +99,8 @@ def _strip(
         return style.empty("No images were kept at this level.", theme)
     theirs = {} if other is None else _predictions(*other)
     beside = any(_key(row) in theirs for row in each(rows))
-    answers = [_in_colour("base", colours[baseline])] if beside else []
-    titles = ["noisy", *answers, _in_colour("answer", colours[model]), "truth", "answer<br>− truth"]
+    answers = [style.in_colour("base", colours[baseline])] if beside else []
+    titles = ["noisy", *answers, style.in_colour("answer", colours[model]), "truth", "answer<br>− truth"]
     lines, names = [], []
     said: dict[tuple[int, int], tuple[str, list[object]]] = {}
     for row in each(rows):
@@ -161,7 +161,3 @@ def _predictions(rows: pd.DataFrame, pictures: Pictures) -> dict[tuple[int, int,
 
 def _key(row: Any) -> tuple[int, int, int]:
     return int(row.level), int(row.image), int(row.draw)
-
-
-def _in_colour(word: str, colour: str) -> str:
-    return f"<b><span style='color:{colour}'>{word}</span></b>"

@@ -15,8 +15,25 @@ from .sketch import Sketch
 
 Theme = Literal["light", "dark"]
 
-# Okabe & Ito's colour-blind safe palette without its black and yellow, which vanish on one of the two grounds.
-PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#8C6D46", "#7F7F7F")
+PALETTES: dict[Theme, tuple[str, ...]] = {
+    "light": ("#09629C", "#C98503", "#1F8F5A", "#BC490F", "#C779B4", "#2E9AE6", "#75562C", "#7F7F7F"),
+    "dark": ("#1F88CF", "#E8A21B", "#72B88A", "#D3600C", "#D27EB7", "#5ABAEF", "#9C7D54", "#828282"),
+}
+"""Okabe & Ito's hues, brown and grey for their black and yellow, in the lightness that each ground asks for.
+
+As lines and points at least 3:1 against the ground (WCAG 2.1, 1.4.11), and as far apart for the colour-blind as Okabe
+& Ito's own: test_palette.py computes both.
+"""
+LETTERS = {
+    "#C98503": "#A66800", "#1F8F5A": "#108753", "#C779B4": "#A55D94", "#2E9AE6": "#067BC1", "#7F7F7F": "#757575",
+}  # fmt: skip
+"""Those of the light palette that are too pale for text, 4.5:1, and what is written in their place."""
+VERDICTS: dict[Theme, dict[str, str]] = {
+    "light": {"bad": "#b42318", "good": "#067647", "unclear": "#93580c"},
+    "dark": {"bad": "#ff7b72", "good": "#3fb983", "unclear": "#e0a03a"},
+}
+"""The inks of verdicts in words."""
+_TONES = {"worse": "bad", "better": "good", "same": "good"}
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "star", "pentagon", "triangle-down")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 DIRECTIONS = {"lower": "← lower is better", "higher": "higher is better →", "": ""}
@@ -29,16 +46,33 @@ BENEATH = 5
 
 CLEAR = "rgba(0,0,0,0)"  # figures stand on the page's own ground
 
-# ink, quiet ink, grid lines
-_INKS: dict[Theme, tuple[str, str, str]] = {
-    "light": ("#1b1f24", "#66707a", "#e9ecef"),
-    "dark": ("#f0f2f5", "#9aa4af", "#33373d"),
+# ink, quiet ink, grid lines, the ground of what lies over a figure
+_INKS: dict[Theme, tuple[str, str, str, str]] = {
+    "light": ("#1b1f24", "#66707a", "#e9ecef", "#f6f7f9"),
+    "dark": ("#f0f2f5", "#9aa4af", "#3a3936", "#262c34"),
 }
+FADED = 0.7
 
 
-def model_colours(models: Sequence[str]) -> dict[str, str]:
-    """A colour for each model in the order of the run's list, so that it is the same in every figure."""
-    return {model: PALETTE[index % len(PALETTE)] for index, model in enumerate(dict.fromkeys(models))}
+def model_colours(models: Sequence[str], theme: Theme = "light") -> dict[str, str]:
+    """A colour for each model in the order of the run's list, so that its hue is the same in every figure."""
+    palette = PALETTES[theme]
+    return {model: palette[index % len(palette)] for index, model in enumerate(dict.fromkeys(models))}
+
+
+def letters(colour: str) -> str:
+    """A model's colour, of either palette, as the ink of words; the dark page's are light enough as they are."""
+    return LETTERS.get(colour, colour)
+
+
+def faded(colour: str) -> str:
+    """A colour of points that matter less, such as settings off the Pareto front: still seen on either ground."""
+    return rgba(colour, FADED)
+
+
+def verdict(word: str, theme: Theme) -> str:
+    """The ink of "worse", "better", "same"; of other verdicts, such as "mixed" and "incomparable", that of doubt."""
+    return VERDICTS[theme][_TONES.get(word, "unclear")]
 
 
 def symbol(model: str, colours: Mapping[str, str]) -> str:
@@ -63,8 +97,23 @@ def ink(theme: Theme) -> str:
 
 
 def ground(theme: Theme) -> str:
-    """The page's own ground, for hollow points."""
-    return "#ffffff" if theme == "light" else "#0e1117"
+    """The page's own ground, for hollow points: Streamlit's."""
+    return "#ffffff" if theme == "light" else "#171614"
+
+
+def buttons(theme: Theme) -> dict[str, Any]:
+    """The look of a figure's buttons. Plotly's chosen one is pale whatever is asked for: their letters are dark."""
+    face = "#cfd6dd" if theme == "light" else "#7d8894"
+    return {"bgcolor": face, "bordercolor": quiet(theme), "font": {"color": ink("light"), "size": 13}}
+
+
+def dark_buttons() -> str:
+    """CSS with which a dark page, where Plotly's own pale would glare, draws them dark, the chosen one lighter."""
+    return (
+        ".updatemenu-item-rect { fill: #262c34 !important; }"
+        " .updatemenu-item-rect[style*='244, 250, 255'] { fill: #4b5f76 !important; }"
+        f" .updatemenu-item-text {{ fill: {ink('dark')} !important; }}"
+    )
 
 
 def rgba(colour: str, alpha: float) -> str:
@@ -86,7 +135,7 @@ def short(name: str, most: int = 20) -> str:
 
 def template(theme: Theme) -> go.layout.Template:
     """Inks, axes and margins shared by all figures."""
-    ink, muted, grid = _INKS[theme]
+    ink, muted, grid, over = _INKS[theme]
     axis = {
         "gridcolor": grid, "zeroline": False, "showline": False, "ticks": "", "automargin": True,
         "tickfont": {"color": muted, "size": 12}, "title": {"font": {"color": ink, "size": 13}, "standoff": 8},
@@ -96,7 +145,7 @@ def template(theme: Theme) -> go.layout.Template:
             "font": {"family": FONT, "size": 13, "color": ink},
             "paper_bgcolor": CLEAR,
             "plot_bgcolor": CLEAR,
-            "colorway": list(PALETTE),
+            "colorway": list(PALETTES[theme]),
             "margin": {"l": 64, "r": 24, "t": 48, "b": 56},
             "xaxis": axis,
             "yaxis": axis,
@@ -108,7 +157,12 @@ def template(theme: Theme) -> go.layout.Template:
                 "yanchor": "bottom",
                 "title": {"text": ""},
             },
-            "hoverlabel": {"font": {"family": FONT, "size": 12}, "align": "left"},
+            "hoverlabel": {
+                "font": {"family": FONT, "size": 12, "color": ink},
+                "bgcolor": over,
+                "bordercolor": muted,
+                "align": "left",
+            },
             "hovermode": "closest",
             "modebar": {"bgcolor": CLEAR, "color": muted, "activecolor": ink},
             "annotationdefaults": {"font": {"color": ink}, "showarrow": False},
@@ -160,7 +214,12 @@ def heading(title: str, note: str) -> str:
 
 def coloured(model: str, colours: dict[str, str]) -> str:
     """A model's name in its colour, for tick labels."""
-    return f"<b><span style='color:{colours[model]}'>{text(model)}</span></b>"
+    return in_colour(text(model), colours[model])
+
+
+def in_colour(words: str, colour: str) -> str:
+    """Words that are safe already, bold, in a model's colour."""
+    return f"<b><span style='color:{letters(colour)}'>{words}</span></b>"
 
 
 def ends(low: float, high: float) -> tuple[float, float]:

@@ -100,8 +100,9 @@ def test_samplers_draws_every_setting_once(report: Report) -> None:
     drawn = [trace for trace in report.samplers(metric).data if trace.hoverinfo == "text"]
     points = sorted((one[-1], y) for trace in drawn for one, y in zip(trace.customdata, trace.y, strict=True))
     assert points == sorted(zip(table["evaluations"], table["value"], strict=True))
-    colours = {trace.marker.line.color for trace in drawn}
-    assert colours == set(report.colours.values())
+    inks = [trace.marker.line.color for trace in drawn]
+    colours = {one for ink in inks for one in ([ink] if isinstance(ink, str) else ink) if one.startswith("#")}
+    assert colours == set(report.colours().values())
 
 
 def test_overview_draws_the_tables_numbers(report: Report) -> None:
@@ -140,7 +141,7 @@ def test_empty_tables_say_so(report: Report, theme: style.Theme) -> None:
 
 
 def test_colours_follow_the_runs_order() -> None:
-    assert style.model_colours(["b", "a"]) == {"b": style.PALETTE[0], "a": style.PALETTE[1]}
+    assert style.model_colours(["b", "a"]) == {"b": style.PALETTES["light"][0], "a": style.PALETTES["light"][1]}
 
 
 @pytest.mark.parametrize("name", ["<b>x</b>", "%{x}", "a\nb", "$x$", "<a href='javascript:alert(1)'>x</a>"])
