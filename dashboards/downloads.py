@@ -22,8 +22,8 @@ ADDRESS = {
     "sort_model", "worst_level", "show", "about", "with", "candidate", "gate", "verdict", "gated", "gates_page",
     "follow", "followed", "band", "history_setting", "newest",
     "look", "ranked_by", "runs_words", "runs_status", "runs_order", "runs_gate", "runs_model", "runs_data",
-    "runs_since", "runs_until", "view", "samplers_of", "blamed", "walk", "by_step", "film_of", "film_sample",
-    "sample", "part", "first", "image", "findings",
+    "runs_since", "runs_until", "view", "samplers_of", "samples_of", "blamed", "walk", "by_step", "film_of",
+    "film_sample", "sample", "part", "first", "image", "findings",
 }  # fmt: skip
 """Keys of widgets bound to the address. What the browser's own address holds is only known after the next rerun."""
 

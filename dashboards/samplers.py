@@ -1,5 +1,5 @@
-"""Which sampler, at which cost, and where on its way does it lose? The answer first; tabs for the model or the sampler,
-the steps, the film and the two kinds of models."""
+"""Which sampler, at which cost, and where on its way does it lose? Tabs for quality and cost (quality.py), the model or
+the sampler, the steps, the film and the two kinds of models; in each the answer first."""
 
 from __future__ import annotations
 
@@ -11,20 +11,19 @@ import pandas as pd
 import streamlit as st
 
 from ..errors import DataError
-from ..reports.cheapest import by_model, cheapest, measured
 from ..reports.flow_or_diffusion import sides
-from ..reports.model_or_solver import share
+from ..reports.model_or_solver import Answer, share
+from ..reports.model_or_solver import of_setting as larger_in
 from ..reports.model_or_solver import table as answers_table
-from ..reports.regression import lost
-from ..reports.sampler_findings import judge_steps
+from ..reports.regression import in_steps, lost
+from ..reports.sampler_findings import judge_steps, looked_for
 from ..reports.tables import cell_title, metric_names
-from ..reports.tables import samplers as samplers_table
-from ..reports.trajectories import SETTING, of_quantity, of_setting, offered_steps, settings
+from ..reports.trajectories import of_quantity, of_setting, offered_steps, settings
 from .downloads import offer
-from .view import View, go_to, plain, show, tabs
+from .quality import quality
+from .view import View, plain, show, tabs
 
-ALL = "all models"
-FIGURE = "samplers-figure"
+BLAME, STEPS = "Model or sampler?", "Step by step"
 TOLD = 3
 """Settings that have a sentence each, those of the finest steps; the table has all."""
 ASK = 'not measured in this run. A suite asks for it in its `[sampling]` table: `probes = ["{}"]`.'
@@ -32,100 +31,15 @@ ASK = 'not measured in this run. A suite asks for it in its `[sampling]` table: 
 
 def page(view: View) -> None:
     bodies: dict[str, Callable[[View], None]] = {
-        "Quality and cost": _quality, "Model or sampler?": _model_or_solver, "Step by step": _steps, "Film": _film,
+        "Quality and cost": quality, BLAME: _model_or_solver, STEPS: _steps, "Film": _film,
         "Flow or diffusion": _flow_or_diffusion,
     }  # fmt: skip
     tabs(view, bodies, "view")
 
 
-def _quality(view: View) -> None:
-    metrics = metric_names(view.report.tables)
-    if not metrics:
-        st.info("No samples were scored in this run. A suite scores them when it has a [sampling] table.")
-        return
-    left, right = st.columns([1, 1])
-    metric = left.selectbox("Metric", metrics, key="metric", bind="query-params")
-    table = samplers_table(view.report.tables, metric)
-    models = [ALL, *dict.fromkeys(table["model"])]
-    chosen = right.selectbox("Models", models, key="samplers_of", bind="query-params")
-    model = "" if chosen == ALL else str(chosen)
-    rows = table[table["model"] == model] if model else table
-    _answer(rows, metric)
-    _by_others(view, metrics, metric, model)
-    figure = view.report.samplers(metric, view.theme, model)
-    show(figure, FIGURE, on_select=_clicked, selection_mode="points")
-    offer(view, "samplers", figure, lambda: rows, f"samplers({metric!r}, model={model!r})")
-    _behind(view, rows)
-    if not model:
-        _each_model(view, table, metric)
-    setting = ["model", "sampler", "steps", "grid", "guidance"]
-    with st.expander("Every setting"):
-        columns = [*setting, "evaluations", "value", "low", "high", "n", "front", "contender", "protocol"]
-        st.dataframe(rows[columns], hide_index=True)
-
-
-def _answer(rows: pd.DataFrame, metric: str) -> None:
-    answer = cheapest(rows, metric)
-    if answer is None:
-        st.caption(plain(f"No setting is called the best: {metric} has no known direction, or no value above 0."))
-        return
-    st.markdown(f"**{plain(f'{answer.headline} {answer.doubt}'.strip())}**")
-
-
-def _by_others(view: View, metrics: list[str], metric: str, model: str) -> None:
-    """What the other metrics call the cheapest within 5% of their best: it need not be the same setting."""
-    told = []
-    for other in metrics:
-        table = samplers_table(view.report.tables, other)
-        answer = cheapest(table[table["model"] == model] if model else table, other) if other != metric else None
-        if answer is not None:
-            told.append(f"by {other} {answer.title(answer.pick)} ({int(answer.pick['evaluations'])} evaluations)")
-    if told:
-        st.caption(plain(f"Metrics need not agree: {'; '.join(told)}."))
-
-
-def _each_model(view: View, table: pd.DataFrame, metric: str) -> None:
-    """The same answer for each model by itself, a line each."""
-    answers = by_model(table, metric)
-    if len(answers) < 2:
-        return
-    st.subheader("Each model by itself", help="Against the best of its own settings.")
-    rows = pd.DataFrame(
-        [
-            {
-                "model": model, "cheapest within 5% of its best": one.title(one.pick),
-                "evaluations": int(one.pick["evaluations"]), metric: measured(one.pick),
-                "its best": one.title(one.best), "best value": measured(one.best),
-                "cheaper, not told apart": len(one.rivals),
-            }
-            for model, one in answers.items()
-        ]
-    )  # fmt: skip
-    st.dataframe(rows, hide_index=True)
-
-
-def _clicked() -> None:
-    """A click on a point shows that setting's samples."""
-    for point in st.session_state[FIGURE].selection.points:
-        if len(point.get("customdata", ())) == 6:
-            _, sampler, steps, grid, guidance, _ = point["customdata"]
-            st.session_state["shot"] = {
-                "sampler": str(sampler), "steps": int(steps), "grid": str(grid), "guidance": str(guidance),
-            }  # fmt: skip
-            return
-
-
-def _behind(view: View, rows: pd.DataFrame) -> None:
-    """Samples of the clicked setting, in all models; a link to all of them."""
-    setting: dict[str, Any] | None = st.session_state.get("shot")
-    known = [{name: row[name] for name in SETTING} for _, row in rows.iterrows()]
-    if setting is None or setting not in known:
-        st.caption("Click a point to see its samples.")
-        return
-    title = cell_title(pd.Series(setting))
-    st.subheader(plain(title))
-    show(view.report.samples(**setting, theme=view.theme), "behind-figure")
-    go_to(view, "samples", "All kept samples of this setting", setting=title)
+def _open(label: str, **chosen: str) -> None:
+    """A link to another tab, with its widgets set."""
+    st.button(label, type="tertiary", icon=":material/arrow_forward:", on_click=st.session_state.update, kwargs=chosen)
 
 
 def _model_or_solver(view: View) -> None:
@@ -142,8 +56,8 @@ def _model_or_solver(view: View) -> None:
     first, why = lost(answers, of, base)
     if first:
         st.markdown(f"**{plain(first)}** {plain(why)}")
-    for one in own[:TOLD]:
-        st.markdown(plain(one.text))
+    else:
+        _each_setting(own)
     shown = list(dict.fromkeys((own[0].steps, own[-1].steps)))
     beside = [of, base] if of != base and base in models else [of]
     figure = view.report.model_or_solver(beside, shown, view.theme)
@@ -153,9 +67,18 @@ def _model_or_solver(view: View) -> None:
         "model's is what probes prove to be avoidable, so at least that. Areas add up to the totals over each panel; "
         "an e-fold is a factor of 2.7."
     )
+    if first:
+        _each_setting(own)
+    _open("The sampler's steps one by one", view=STEPS, walk=cell_title(pd.Series(own[0].setting)))
     rows = partial(answers_table, answers)
     offer(view, "model-or-solver", figure, rows, f"model_or_solver({beside!r}, {shown!r})")
     st.dataframe(_brief(rows()), hide_index=True)
+
+
+def _each_setting(own: list[Answer]) -> None:
+    """What is left to gain in each sampler setting of a model."""
+    told = [f"- {plain(one.title)}: **{plain(one.verdict)}** {plain(one.evidence)}" for one in own[:TOLD]]
+    st.markdown("\n".join(told))
 
 
 def _brief(table: pd.DataFrame) -> pd.DataFrame:
@@ -179,9 +102,12 @@ def _steps(view: View) -> None:
         st.caption("A suite asks for it in its [sampling] table:")
         st.code('probes = ["local_error", "order", "straightness"]', language="toml")
         return
-    _findings(steps)
     left, right = st.columns(2)
     setting = _setting(left, steps, "walk")
+    _whose(view, setting)
+    found = judge_steps(steps)
+    for fault in found:
+        st.error(plain(f"{fault.text}. Possible cause: {fault.rule.cause}."))
     own = of_setting(steps, setting)
     offered = {one.name: one for one in offered_steps(own, whole=False)}
     if offered:
@@ -192,6 +118,8 @@ def _steps(view: View) -> None:
         st.caption(plain(f"{one.name}: {one.meaning}." if one.meaning else one.name))
         asked = f"along({setting!r}, {one!r})"
         offer(view, "steps", figure, lambda: of_quantity(own, one), asked)
+    if not found:
+        st.caption(plain(f"Faults of the samplers themselves, in any setting. {looked_for(steps)}"))
     whole = offered_steps(steps, whole=True)
     st.subheader("Over the whole way")
     if whole:
@@ -213,14 +141,17 @@ def _setting(place: st.delta_generator.DeltaGenerator, rows: pd.DataFrame, key: 
     return {str(name): value for name, value in every.iloc[titles.index(str(title))].items()}
 
 
-def _findings(steps: pd.DataFrame) -> None:
-    """What is wrong with a sampler by itself."""
-    found = judge_steps(steps)
-    for one in found:
-        st.error(plain(f"{one.text}. Likely cause: {one.rule.cause}."))
-    if not found:
-        probes = ", ".join(sorted({str(name).replace("_", " ") for name in steps["probe"]}))
-        st.caption(f"No sampler looks wrong in what was measured: {plain(probes)}.")
+def _whose(view: View, setting: dict[str, Any]) -> None:
+    """What the tab Model or sampler? says of this setting: the steps below are one half of it."""
+    base, answers = view.report.tables.baseline, view.report.solver_answers
+    own = [one for one in answers if all(one.setting[name] == value for name, value in setting.items())]
+    if not own:
+        return
+    st.markdown(f"**{plain(larger_in(answers, own[0].steps))}** How far each moves samples, of the data's spread.")
+    more = in_steps(answers, own[0].steps, base)
+    if more:
+        st.markdown("\n".join(f"- {plain(one)}" for one in more))
+    _open("Model or sampler, over the noise levels", view=BLAME)
 
 
 def _film(view: View) -> None:
@@ -238,8 +169,8 @@ def _film(view: View) -> None:
     figure = view.report.film(setting, sample, view.theme)
     show(figure, "film-figure")
     st.caption(
-        "From noise to the sample, all models from the same noise: the state, scaled to be seen, and under it what the "
-        "network takes it for."
+        "From noise to the sample, all models from the same noise: the state, scaled to be seen, and under it the "
+        "network's prediction of the clean image."
     )
     offer(view, "film", figure, lambda: rows[rows["sample"] == sample], f"film({setting!r}, {sample})")
 
@@ -255,7 +186,11 @@ def _flow_or_diffusion(view: View) -> None:
         st.caption("A suite asks for it in its [sampling] table; some 50 steps tell it best:")
         st.code('probes = ["straightness"]', language="toml")
         return
-    st.markdown(plain(found.text))
+    st.markdown(f"**{plain(found.lead)}** {plain(found.evidence)}")
     figure = view.report.flow_or_diffusion(metric, view.theme)
     show(figure, "flow-figure")
+    st.caption(
+        "Straightness: how far a path's velocity u is from that of the straight line between its ends, Z: mean square "
+        "per dimension, over the time t of rectified flow. Areas of the middle panel add up to the left one's numbers."
+    )
     offer(view, "flow-or-diffusion", figure, lambda: found.paths, f"flow_or_diffusion({metric!r})")

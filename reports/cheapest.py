@@ -1,6 +1,7 @@
-"""Which sampler setting is the cheapest within 5% of the best quality, and which cheaper ones are not told from it?
+"""Which sampler setting is the cheapest within 5% of the best quality, and which cheaper ones can't be ruled out?
 
-tables.samplers (one metric) -> judged (a verdict on every setting) -> cheapest -> Answer -> figures/samplers.py, pages.
+tables.samplers (one metric) -> judged (a verdict on every setting) -> cheapest -> Answer -> figures/samplers.py, pages;
+two metrics' answers -> against: do they contradict each other?
 
 A setting is within 5% of the best where its value is at most 1.05 times the best one's, or at least 0.95 times where
 more is better. How sure that is comes from both settings' 95% intervals: the interval of a difference of two estimates
@@ -20,6 +21,7 @@ from .numbers import interval, number
 from .tables import better, cell_title
 
 WITHIN = 0.05
+SETTING = ["model", "sampler", "steps", "grid", "guidance"]
 SHOWN = 3
 """Cheaper settings that are named."""
 
@@ -35,16 +37,22 @@ class Answer:
     """The cheapest whose value is within 5% of it; of several that cost the same, the best."""
     rivals: pd.DataFrame
     """Cheaper settings that may be within 5% too, for all that the intervals say, cheapest first."""
-    models: int
-    grids: int
+    rows: pd.DataFrame
+    """Every setting, as `judged` gives them."""
 
     @property
     def text(self) -> str:
         """ "heun, 10 steps is the cheapest within 5% of the best: 19 evaluations, ..." """
-        return f"{self.headline} {self.doubt}".strip()
+        return f"{self.headline} {self.named}".strip()
 
     @property
     def headline(self) -> str:
+        """The doubt first, where there is any: the best of uncertain numbers is no verdict."""
+        return f"{self.doubt} By the values alone, {self.claim}" if self.doubt else self.claim
+
+    @property
+    def claim(self) -> str:
+        """Which setting it is by the values, whatever their intervals."""
         pick, best, share = self.pick, self.best, f"{100 * WITHIN:.0f}%"
         if pick.name == best.name:
             return (
@@ -60,20 +68,37 @@ class Answer:
     def doubt(self) -> str:
         """What the intervals leave open; empty where they leave nothing open."""
         if self.pick["verdict"] == "unknown":
-            return "These numbers have no intervals, so how sure that is isn't known."
-        sure = "" if self.pick["verdict"] == "within" else "The intervals don't prove that it is. "
+            return "These numbers have no intervals, so how sure this is isn't known."
+        count = len(self.rivals)
+        if count:
+            settings = "a cheaper setting" if count == 1 else f"{count} cheaper settings"
+            least = int(self.rivals["evaluations"].min())
+            spent = f"of {least} evaluations" if count == 1 else f"from {least} evaluations on"
+            return f"Not settled: the 95% intervals can't rule out {settings}, {spent}."
+        if self.pick["verdict"] == "within":
+            return ""
+        return f"Not settled: the 95% intervals don't prove it to be within {100 * WITHIN:.0f}% of the best."
+
+    @property
+    def named(self) -> str:
+        """The cheaper settings that the intervals can't rule out, the first of them by name; empty for none."""
         count = len(self.rivals)
         if not count:
-            return sure.strip()
+            return ""
         named = [f"{self.title(row)} ({int(row['evaluations'])})" for _, row in self.rivals.head(SHOWN).iterrows()]
         more = f" and {count - SHOWN} more" if count > SHOWN else ""
-        settings = "one cheaper setting" if count == 1 else f"{count} cheaper settings"
-        return f"{sure}The 95% intervals can't tell it from {settings}: {', '.join(named)}{more}."
+        return f"Cheaper, and not ruled out: {', '.join(named)}{more}."
+
+    def verdict(self, setting: pd.Series[Any]) -> str:
+        """What this metric says of a setting; "unknown" where it has no value."""
+        same = (self.rows[SETTING] == setting[SETTING]).all(axis=1)
+        return str(self.rows.loc[same, "verdict"].iloc[0]) if same.any() else "unknown"
 
     def title(self, row: pd.Series[Any]) -> str:
         """ "heun, 10 steps", with the model and the grid where there are several."""
-        named = cell_title(row if self.grids > 1 else pd.Series({**row, "grid": ""}))
-        return f"{row['model']} with {named}" if self.models > 1 else named
+        several = {name: len(set(self.rows[name])) > 1 for name in ("model", "grid")}
+        named = cell_title(row if several["grid"] else pd.Series({**row, "grid": ""}))
+        return f"{row['model']} with {named}" if several["model"] else named
 
 
 def cheapest(table: pd.DataFrame, metric: str) -> Answer | None:
@@ -91,7 +116,26 @@ def cheapest(table: pd.DataFrame, metric: str) -> Answer | None:
     pick = near.loc[_first(near[near["evaluations"] == near["evaluations"].min()], metric)]
     rivals = rows[(rows["evaluations"] < pick["evaluations"]) & rows["verdict"].isin(["within", "may be"])]
     ordered = rivals.sort_values(["evaluations", "value"], ascending=[True, better(metric) == "lower"], kind="stable")
-    return Answer(metric, best, pick, ordered, rows["model"].nunique(), rows["grid"].nunique())
+    return Answer(metric, best, pick, ordered, rows)
+
+
+def against(chosen: Answer, other: Answer) -> tuple[str, bool]:
+    """What another metric says, empty where it names the same setting, and whether the two contradict each other.
+
+    They do where one of them is sure that the other's choice is not within 5%.
+    """
+    if (chosen.pick[SETTING] == other.pick[SETTING]).all():
+        return "", False
+    share = f"{100 * WITHIN:.0f}%"
+    theirs, ours = chosen.verdict(other.pick) == "beyond", other.verdict(chosen.pick) == "beyond"
+    said = "the intervals allow either"
+    if theirs and ours:
+        said = f"each metric is sure that the other's choice is not within {share}"
+    elif theirs:
+        said = f"by {chosen.metric} that is surely not within {share}"
+    elif ours:
+        said = f"by it {chosen.title(chosen.pick)} is surely not within {share}"
+    return f"{other.metric} names {other.title(other.pick)} ({_spent(other.pick)}): {said}.", theirs or ours
 
 
 def by_model(table: pd.DataFrame, metric: str) -> dict[str, Answer]:

@@ -178,6 +178,98 @@ class CurveDocument(_Open):
     images: list[int]
 
 
+class SettingDocument(_Open):
+    """A sampler setting."""
+
+    sampler: str
+    steps: int
+    grid: str
+    guidance: str
+
+
+class StepsDocument(SettingDocument):
+    """One quantity of a trajectory probe: a list entry for each interval, from noise to data."""
+
+    probe: str
+    quantity: str
+    slice: str
+    index: list[int]
+    """-1: of the whole walk."""
+    sigma: list[float | None]
+    """Where each begins; null: pure noise, or the whole walk."""
+    sigma_next: list[float | None]
+    value: list[float | None]
+    low: list[float | None]
+    high: list[float | None]
+    optimal: list[float | None]
+    """Of an exact sampler, or of straight paths."""
+    samples: list[int]
+
+
+class FilmDocument(SettingDocument):
+    """Samples whose pictures on the way were kept."""
+
+    samples: list[int]
+    index: list[int]
+    """A list entry for each frame: the interval that it stands before."""
+    sigma: list[float | None]
+    """Null: pure noise."""
+
+
+class SolverDocument(SettingDocument):
+    """Is it the model or the sampler? How far each moves samples in all, in standard deviations of the data."""
+
+    larger: Literal["the model", "the sampler", "both", "neither"]
+    model: float
+    """At least: what probes prove. The sampler's is `local_error` `size` of `steps`, added up."""
+    sampler_steps: float
+    low: float
+    """Of the sampler's steps, like high."""
+    high: float
+    sigma: list[float]
+    """Where the model's proven error is told, rising; then per e-fold of sigma."""
+    size: list[float]
+    because: list[str]
+    """The probe and quantity that prove it; empty for none."""
+
+
+class PathsDocument(SettingDocument):
+    """How straight a model's paths are, and where they bend, interval by interval of t = sigma / (1 + sigma)."""
+
+    kind: Literal["flow matching", "diffusion"]
+    straightness: float | None
+    low: float | None
+    high: float | None
+    chord_to_arc: float | None
+    turning: float | None
+    """Radians."""
+    begin: list[float | None]
+    end: list[float | None]
+    density: list[float | None]
+    """Of straightness, over t."""
+
+
+class ModelSettingDocument(SettingDocument):
+    """One model's sampler setting, and what it costs a sample."""
+
+    model: str
+    evaluations: int
+
+
+class CheapestDocument(_Open):
+    """The cheapest setting within 5% of the best by one metric, as `metrics` of the models have them."""
+
+    metric: str
+    of: str
+    """The model whose settings they are; empty for all models'."""
+    pick: ModelSettingDocument
+    best: ModelSettingDocument
+    sure: Literal["within", "may be", "unknown"]
+    """Whether the pick is within 5%, for all that 95% intervals say."""
+    not_ruled_out: list[ModelSettingDocument]
+    """Cheaper settings that may be within 5% too."""
+
+
 class ModelDocument(_Open):
     """What was measured of one model, by itself."""
 
@@ -187,6 +279,11 @@ class ModelDocument(_Open):
     levels: list[ErrorDocument]
     metrics: list[ScoreDocument]
     curves: list[CurveDocument]
+    steps: list[StepsDocument] = []
+    film: list[FilmDocument] = []
+    model_or_solver: list[SolverDocument] = []
+    paths: PathsDocument | None = None
+    """At the finest setting that the run's models share."""
 
 
 class DiagnosisDocument(_Open):
@@ -224,3 +321,4 @@ class ReportDocument(_Open):
     rankings: list[RankingDocument] = []
     models: list[ModelDocument] = []
     diagnoses: list[DiagnosisDocument] = []
+    cheapest: list[CheapestDocument] = []

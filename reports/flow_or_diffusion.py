@@ -29,8 +29,8 @@ SETTING = ["sampler", "steps", "grid", "guidance"]
 class Sides:
     """Three tables, a row's `kind` being "flow matching" or "diffusion".
 
-    paths: per model, at its finest setting: straightness, low, high; chord_to_arc; turning (the angles between steps
-        added up, in radians)
+    paths: per model, at the finest setting: straightness, low, high; chord_to_arc; turning (the angles between steps
+        added up, in radians); the setting
     bends: the same walks interval by interval: time (the middle, in t = sigma / (1 + sigma)), and density, the
         interval's share of straightness over its length in t
     few: per model and sampler setting: evaluations, metric, value, low, high
@@ -46,19 +46,32 @@ class Sides:
 
     @property
     def text(self) -> str:
-        """Which model's paths are the straightest, whether that is sure, and what the kinds have to do with it."""
-        ordered = self.paths.sort_values("straightness", kind="stable").reset_index(drop=True)
-        best = ordered.iloc[0]
-        told = [f"{row.model} {number(row.straightness)} {interval(row.low, row.high)}" for row in each(ordered)]
+        return f"{self.lead} {self.evidence}".strip()
+
+    @property
+    def lead(self) -> str:
+        """Which model's paths are the straightest, and whether that is sure."""
+        ordered, best = self._ordered, self._ordered.iloc[0]
         where = f" with {self.setting}" if self.setting else ""
         if len(ordered) < 2:
-            return f"How bent the paths are{where} (0 is straight): {told[0]}, {best['kind']}."
+            return f"How bent the paths are{where} (0 is straight): {self._told[0]}, {best['kind']}."
         tied = ordered[ordered["low"] <= best["high"]]
         if len(tied) == 1:
-            lead = f"The paths of {best['model']} ({best['kind']}) are the straightest{where}"
-        else:
-            lead = f"Intervals can't tell whose paths are the straightest{where}: {' or '.join(tied['model'])}"
-        return f"{lead}. Straightness, 0 being straight: {', '.join(told)}."
+            return f"The paths of {best['model']} ({best['kind']}) are the straightest{where}."
+        return f"Intervals can't tell whose paths are the straightest{where}: {' or '.join(tied['model'])}."
+
+    @property
+    def evidence(self) -> str:
+        """Every model's number; empty where the lead has the only one."""
+        return f"Straightness, 0 being straight: {', '.join(self._told)}." if len(self.paths) > 1 else ""
+
+    @property
+    def _ordered(self) -> pd.DataFrame:
+        return self.paths.sort_values("straightness", kind="stable").reset_index(drop=True)
+
+    @property
+    def _told(self) -> list[str]:
+        return [f"{row.model} {number(row.straightness)} {interval(row.low, row.high)}" for row in each(self._ordered)]
 
 
 def kind(model: ModelRecord) -> str:
@@ -88,7 +101,7 @@ def sides(run: Run, metric: str = "") -> Sides:
             {
                 "model": model, "kind": kinds[str(model)], "straightness": straight["value"], "low": straight["low"],
                 "high": straight["high"], "chord_to_arc": whole.loc["chord_to_arc", "value"],
-                "turning": float(angles["value"].sum()),
+                "turning": float(angles["value"].sum()), **{name: rows[name].iloc[0] for name in SETTING},
             }
         )  # fmt: skip
         bends.append(_bends(rows[rows["quantity"] == "deviation"]).assign(model=model, kind=kinds[str(model)]))

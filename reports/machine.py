@@ -11,6 +11,7 @@ import pandas as pd
 
 from .diagnosis import Diagnosis
 from .document import CurveDocument, DiagnosisDocument, ErrorDocument, ReportDocument, ScoreDocument
+from .machine_samplers import cheapest_settings, of_model
 from .report import Report
 from .tables import each, floor
 from .verdicts import Verdict
@@ -43,6 +44,7 @@ def as_json(report: Report, verdict: Verdict | None = None, command: str = "") -
         "rankings": [{"by": title, "ranks": _rows(ranking)} for title, ranking in report.rankings.items()],
         "models": [_model(report, row) for row in each(report.tables.models)],
         "diagnoses": [_diagnosis(one) for one in report.diagnoses],
+        "cheapest": cheapest_settings(report),
     }
     written = finite(content)
     ReportDocument.model_validate(written)
@@ -64,6 +66,7 @@ def _model(report: Report, row: Any) -> dict[str, Any]:
             {**dict(zip(CURVE, key, strict=True)), **{name: rows[name].tolist() for name in DRAWN}}
             for key, rows in curves.groupby(CURVE, sort=False)
         ],
+        **of_model(report, row),
     }
 
 

@@ -44,6 +44,12 @@ LEFT: dict[Culprit, str] = {
     "both": "what is left is the model's and the sampler's alike.",
     "neither": "little is left of either.",
 }
+LARGER: dict[Culprit, str] = {
+    "the model": "mostly the model", "the sampler": "mostly the sampler", "both": "both alike", "neither": "little",
+}  # fmt: skip
+"""Whose error is the larger, in few words."""
+NAMED = 4
+"""Models that are named of each kind, in a sentence about a setting."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +139,24 @@ def table(answers: Sequence[Answer]) -> pd.DataFrame:
             for one in answers
         ]
     )  # fmt: skip
+
+
+def of_setting(answers: Sequence[Answer], steps: str) -> str:
+    """Whose error is the larger in each model, in one sampler setting as `Answer.steps` writes it; "" for none.
+
+    "Mostly the sampler: digits-eps (sampler 72%, model at least 18%), ..."
+    """
+    told = []
+    for culprit, words in LARGER.items():
+        own = [one for one in answers if one.steps == steps and one.culprit == culprit]
+        named = [
+            f"{one.setting['model']} (sampler {share(one.solver)}, model at least {share(one.model)})"
+            for one in own[:NAMED]
+        ]
+        more = f" and {len(own) - NAMED} more" if len(own) > NAMED else ""
+        told += [f"{words} in {', '.join(named)}{more}"] if own else []
+    said = "; ".join(told)
+    return f"{said[:1].upper()}{said[1:]}." if said else ""
 
 
 def answer(levels: pd.DataFrame, steps: pd.DataFrame, setting: dict[str, object]) -> Answer:

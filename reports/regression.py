@@ -2,7 +2,8 @@
 
 Two models in one sampler setting share the sampler, so what got lost is the model's doing either way: by errors of its
 own, which probes prove, or by a field that the same steps follow less well. `model_or_solver` says which error is the
-larger in each model; this says which one grew. Report.solver_answers -> lost -> dashboards/samplers.py.
+larger in each model; this says which one grew. Report.solver_answers -> lost (of a model), in_steps (of a sampler
+setting) -> dashboards/samplers.py.
 """
 
 from __future__ import annotations
@@ -54,6 +55,18 @@ def lost(answers: Sequence[Answer], model: str, baseline: str) -> tuple[str, str
     )
 
 
+def in_steps(answers: Sequence[Answer], steps: str, baseline: str) -> list[str]:
+    """A sentence for each model that one sampler setting's steps move farther off than the baseline, and why."""
+    told = []
+    for model in dict.fromkeys(str(one.setting["model"]) for one in answers):
+        for own, base in _pairs(answers, model, baseline):
+            if own.steps == steps and _sampler_grew(own, base):
+                band = _band(own, base) if _grew(own.model, base.model) else None
+                change = f"move samples by {share(own.solver)} instead of {share(base.solver)} in {baseline}"
+                told.append(f"{model}: the sampler's steps {change}{_grown(own, base, band)}")
+    return told
+
+
 def _pairs(answers: Sequence[Answer], model: str, baseline: str) -> Iterator[Pair]:
     theirs = {one.steps: one for one in answers if one.setting["model"] == baseline}
     for one in answers:
@@ -80,12 +93,29 @@ def _beside(own: Answer, base: Answer, band: tuple[float, float] | None) -> str:
         if own.culprit == "the sampler" and base.culprit == "the sampler":
             return f"With {own.steps} the sampler's steps are the larger error in both alike {change}."
         return f"With {own.steps} the sampler's steps lose no more than before {change}."
-    grew = f"With {own.steps} the sampler's steps lose more too {change}"
+    return f"With {own.steps} the sampler's steps lose more too {change}{_grown(own, base, band)}"
+
+
+def _grown(own: Answer, base: Answer, band: tuple[float, float] | None) -> str:
+    """Where the sampler's steps lose most of what they lose more, and whose doing that is."""
+    where = _where(own, base)
     if band and _inside(own, base, band) >= HALF:
         return (
-            f"{grew}, just where the model's errors grew: its field is rougher there, so that is the model's as well."
+            f"{where}, just where the model's errors grew: its field is rougher there, so that is the model's as well."
         )
-    return f"{grew}, with the same sampler: the model's paths are harder to follow."
+    return f"{where}, with the same sampler: the model's paths are harder to follow."
+
+
+def _where(own: Answer, base: Answer) -> str:
+    """The step whose error grew most; empty on other grids."""
+    steps, theirs = own.intervals, base.intervals
+    if not _alike(steps["sigma"], theirs["sigma"]):
+        return ""
+    growth = steps["size"].to_numpy(float) - theirs["size"].to_numpy(float)
+    top = int(growth.argmax())
+    ends = sigma_range(float(steps["sigma_next"].iloc[top]), float(steps["sigma"].iloc[top]))
+    own_size, base_size = float(steps["size"].iloc[top]), float(theirs["size"].iloc[top])
+    return f", most in the step over sigma {ends} ({share(own_size)} instead of {share(base_size)})"
 
 
 def _band(own: Answer, base: Answer) -> tuple[float, float] | None:

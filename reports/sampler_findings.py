@@ -130,13 +130,12 @@ class SamplerFinding:
     @property
     def text(self) -> str:
         steps = f"{self.intervals[0] + 1}" + (f"–{self.intervals[-1] + 1}" if len(self.intervals) > 1 else "")
-        shown = f"{self.rule.probe} {self.rule.quantity}".replace("_", " ")
         measured = (
             f"{number(self.value)} {interval(self.low, self.high)}" if self.low < self.high else number(self.value)
         )
         return (
             f"{self.sampler} {self.rule.meaning}: step {steps}, from sigma {number(self.sigma, 2)} to "
-            f"{number(self.sigma_next, 2)}, {shown} {measured}"
+            f"{number(self.sigma_next, 2)}, {_shown(self.rule)} {measured}"
         )
 
 
@@ -154,6 +153,25 @@ def judge_steps(steps: pd.DataFrame, alpha: float = ALPHA) -> list[SamplerFindin
         for named, rows in groups
         for finding in _judged(_title(dict(zip(keys, named, strict=True))), rows, alpha)
     ]
+
+
+def looked_for(steps: pd.DataFrame) -> str:
+    """Which faults `judge_steps` would have told, and which it couldn't for want of a probe: its silence in words.
+
+    "Looked for and not found: a sampler that ... (local error share)."
+    """
+    measured = set(zip(steps["probe"], steps["quantity"], strict=True))
+    sought = [rule for rule in RULES if (rule.probe, rule.quantity) in measured]
+    missing = dict.fromkeys(rule.probe for rule in RULES if rule not in sought)
+    faults = "; ".join(f"a sampler that {rule.meaning} ({_shown(rule)})" for rule in sought)
+    said = [f"Looked for and not found: {faults}."] if sought else []
+    show = "shows" if len(missing) == 1 else "show"
+    said += [f"Not looked for, as not measured: the faults that {' and '.join(missing)} {show}."] if missing else []
+    return " ".join(said)
+
+
+def _shown(rule: SamplerRule) -> str:
+    return f"{rule.probe} {rule.quantity}".replace("_", " ")
 
 
 def _title(named: dict[str, object]) -> str:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from ..errors import DataError
 from . import tables as frames
-from .cheapest import cheapest
+from .cheapest import against, cheapest
 from .flow_or_diffusion import sides
 from .plates import Plate, Section, slug
 from .regression import lost
@@ -31,9 +31,12 @@ def samplers(report: Report) -> Section:
 
 def _quality(report: Report) -> list[Plate]:
     found = []
-    for metric in metric_names(report.tables):
-        answer = cheapest(frames.samplers(report.tables, metric), metric)
-        said = answer.text if answer else ""
+    names = metric_names(report.tables)
+    answers = {metric: cheapest(frames.samplers(report.tables, metric), metric) for metric in names}
+    for metric, answer in answers.items():
+        others = [one for name, one in answers.items() if name != metric and one]
+        apart = [told for told, contrary in (against(answer, one) for one in others) if contrary] if answer else []
+        said = " ".join([answer.text, *apart]) if answer else ""
         found.append(Plate(f"samplers-{slug(metric)}", partial(report.samplers, metric), metric, said))
     return found
 
@@ -98,8 +101,8 @@ def _film(report: Report) -> list[Plate]:
     setting = finest(report.filmed)
     sample = int(of_setting(report.filmed, setting)["sample"].min())
     note = (
-        "From noise to the sample, all models from the same noise: the state, scaled to be seen, and under it what the "
-        "network takes it for."
+        "From noise to the sample, all models from the same noise: the state, scaled to be seen, and under it the "
+        "network's prediction of the clean image."
     )
     title = f"Sample {sample} on its way: {cell_title(pd.Series(setting))}"
     return [Plate("film", partial(report.film, setting, sample), title, note)]

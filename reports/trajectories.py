@@ -21,8 +21,8 @@ MEANINGS = {
     ("local_error", "share"): "which part of all that is lost is lost in this step",
     ("straightness", "deviation"): "how far each step leaves the straight line from noise to data",
     ("straightness", "angle"): "the turn between a step and the next, in radians",
-    ("straightness", "straightness"): "0 is straight: ready for few steps",
-    ("straightness", "chord_to_arc"): "1 is straight",
+    ("straightness", "straightness"): "0 is a straight path, which few steps can follow",
+    ("straightness", "chord_to_arc"): "the path's ends apart, over its length: 1 is straight",
     ("order", "order"): "error falls as steps to the power of minus this: Euler 1, Heun 2 once steps are small",
     ("order", "error"): "mean squared error of the whole walk, with 1, 2 and 4 times its steps",
     ("transport", "gain"): "how much of a small error at this level reaches the sample",
@@ -42,8 +42,9 @@ class Quantity:
 
     @property
     def name(self) -> str:
-        """ "local error: size"."""
-        named = f"{self.probe}: {self.quantity}".replace("_", " ")
+        """ "local error: size"; "straightness" alone where a probe's quantity has its name."""
+        parts = dict.fromkeys((self.probe, self.quantity))
+        named = ": ".join(parts).replace("_", " ")
         return named if self.slice == "all" else f"{named}, {self.slice}"
 
     @property

@@ -28,8 +28,8 @@ def flow_or_diffusion(sides: Sides, colours: dict[str, str], theme: style.Theme 
     figure = make_subplots(
         rows=1, cols=3, column_widths=[0.24, 0.36, 0.4], horizontal_spacing=0.09,
         subplot_titles=[
-            style.heading("How bent the paths are", "0 is straight"),
-            style.heading("Where they bend", "areas add up to the left"),
+            style.heading("How bent the paths are", "0 is straight; filled: flow matching"),
+            style.heading("Where they bend", "solid: flow matching, dashed: diffusion"),
             style.heading("What it is worth", "each model's best settings"),
         ],
     )  # fmt: skip
@@ -52,7 +52,6 @@ def flow_or_diffusion(sides: Sides, colours: dict[str, str], theme: style.Theme 
             line={"color": colours[model], "dash": LINES[rows["kind"].iloc[0]], "width": 2},
             row=1, col=2,
         )  # fmt: skip
-    _few(figure, sides, colours)
     _what_leaves(figure, sides.bends, theme)
     metric = sides.few["metric"].iloc[0] if len(sides.few) else "not scored"
     names = list(sides.paths["model"])
@@ -64,6 +63,7 @@ def flow_or_diffusion(sides: Sides, colours: dict[str, str], theme: style.Theme 
     figure.update_xaxes(title_text="t = σ/(1 + σ): data at 0, noise at 1", range=[0, 1], row=1, col=2)
     figure.update_yaxes(title_text="per unit of t", rangemode="tozero", row=1, col=2)
     figure.update_xaxes(title_text="network evaluations", type="log", row=1, col=3)
+    _few(figure, sides, colours)
     direction = style.DIRECTIONS[sides.better]
     figure.update_yaxes(title_text=f"{style.text(metric)}<br>{direction}", row=1, col=3)
     style.titles(figure)
@@ -76,7 +76,8 @@ def _few(figure: go.Figure, sides: Sides, colours: dict[str, str]) -> None:
         return
     least, most = int(sides.few["evaluations"].min()), int(sides.few["evaluations"].max())
     models = list(by(sides.few, "model"))
-    shifts = dodges(len(models), math.log10(max(most / least, 1.5)))
+    costs = [list(best_so_far(rows, str(rows["metric"].iloc[0]))["evaluations"]) for _, rows in models]
+    shifts = dodges(costs, math.log10(max(most / least, 1.5)))
     ends = []
     for (model, rows), shift in zip(models, shifts, strict=True):
         best = best_so_far(rows, str(rows["metric"].iloc[0]))
@@ -92,6 +93,8 @@ def _few(figure: go.Figure, sides: Sides, colours: dict[str, str]) -> None:
                   for row in each(best)],
             hoverinfo="text", row=1, col=3,
         )  # fmt: skip
+    if set(shifts) != {1.0}:
+        figure.update_xaxes(title_text="network evaluations<br>(points of one cost stand side by side)", row=1, col=3)
     spent = [least * 2**power for power in range(int(math.log2(most / least) + 0.1) + 1)]
     figure.update_xaxes(tickvals=spent, ticktext=[str(count) for count in spent], row=1, col=3)
     values = np.concatenate(ends)

@@ -9,15 +9,12 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from ..model_or_solver import Answer, Culprit, share
+from ..model_or_solver import LARGER, Answer, share
 from ..numbers import interval, number
 from ..tables import each
 from . import style
 
 COLUMNS = 2
-LARGER: dict[Culprit, str] = {
-    "the model": "mostly the model", "the sampler": "mostly the sampler", "both": "both alike", "neither": "little",
-}  # fmt: skip
 
 
 def model_or_solver(answers: Sequence[Answer], colours: dict[str, str], theme: style.Theme = "light") -> go.Figure:
@@ -49,7 +46,7 @@ def model_or_solver(answers: Sequence[Answer], colours: dict[str, str], theme: s
     figure.update_xaxes(**style.log_axis(low, high), range=[math.log10(low / math.e), math.log10(high * 1.08)])
     figure.update_xaxes(title_text="noise level σ", row=rows)
     figure.update_yaxes(ticksuffix="%")
-    figure.update_yaxes(title_text="moves samples, of the data's spread<br>per e-fold of σ", col=1)
+    figure.update_yaxes(title_text="moves samples, of the data's spread<br>per e-fold (factor 2.7) of σ", col=1)
     style.titles(figure)
     return figure.update_layout(
         template=style.template(theme), height=150 + 260 * rows, margin_t=110, legend_y=1 + 0.2 / rows

@@ -1,14 +1,14 @@
 """Quality against network evaluations on one panel: which setting is the cheapest within 5% of the best?
 
 Of several models, a line each: the best that it reaches at a cost or less. Of one model, a line for each sampler, and
-the model's Pareto front behind them. Names stand at the lines' ends; filled points are those that intervals don't tell
-from the best 5%.
+the model's Pareto front behind them. Names stand at the lines' ends; filled points are those that may be within 5% of
+the best, for all that intervals say. Lines that share a cost stand side by side.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from ..cheapest import WITHIN, Answer, cheapest, judged, measured
+from ..cheapest import SETTING, WITHIN, Answer, cheapest, judged, measured
 from ..numbers import interval, number
 from ..tables import better, by, each
 from . import style
@@ -32,6 +32,10 @@ ROOM = 0.08
 HEIGHT, LABEL = 440, 17
 """Pixels: of the figure, and of a line's name."""
 LEAST_GAP = LABEL / (HEIGHT - 130)
+PANEL = (720, HEIGHT - 120)
+"""Pixels of the panel, about: its width is the reader's."""
+AWAY, LETTER = (54, 84, 114, 34, 150), 8.5
+"""Pixels: a name's distances from what it names, the nicest first; a letter."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +52,14 @@ class _Line:
 
 
 def samplers(
-    table: pd.DataFrame, metric: str, colours: dict[str, str], theme: style.Theme = "light", model: str = ""
+    table: pd.DataFrame,
+    metric: str,
+    colours: dict[str, str],
+    theme: style.Theme = "light",
+    model: str = "",
+    chosen: Mapping[str, object] | None = None,
 ) -> go.Figure:
-    """From `tables.samplers`: all models, or one of them by name."""
+    """From `tables.samplers`: all models, or one of them by name. `chosen`: the setting that gets a ring."""
     rows = table[table["model"] == model] if model else table
     if rows.empty:
         return style.empty(f"No samples were scored by {metric or 'any metric'} in these runs.", theme)
@@ -61,16 +70,17 @@ def samplers(
     if one:
         _front(figure, rows, theme)
     span = math.log10(max(rows["evaluations"].max() / rows["evaluations"].min(), 1.5))
-    shifts = dodges(len(lines), span)
+    shifts = dodges([list(line.rows["evaluations"]) for line in lines], span)
     for line, shift in zip(lines, shifts, strict=True):
         _draw(figure, line, shift, rows, theme)
-    _axes(figure, rows, metric)
+        _ring(figure, line.rows, shift, chosen, theme)
+    _axes(figure, rows, metric, beside=set(shifts) != {1.0})
     log = figure.layout.yaxis.type == "log"
     answer = cheapest(rows, metric)
     if answer is not None:
         _within(figure, answer.best, metric, theme)
         shift = next(s for line, s in zip(lines, shifts, strict=True) if answer.pick.name in line.rows.index)
-        _point_out(figure, answer, shift, log, theme)
+        _point_out(figure, answer, shift, _places(figure, lines, shifts, log), log, theme)
     _legend(figure, one, theme)
     _names(figure, lines, rows, log)
     _note_what_leaves(figure, rows, one, theme)
@@ -99,9 +109,14 @@ def _by_sampler(rows: pd.DataFrame, colours: dict[str, str], theme: style.Theme)
         yield _Line(named, own.sort_values("evaluations"), colour, dash, symbol, steps=False, loud=loud)
 
 
-def dodges(lines: int, span: float) -> list[float]:
-    """Factors that set lines beside each other at the same cost; none where they are too many. span: log10 of costs."""
-    if lines > LINES:
+def dodges(costs: Sequence[Sequence[float]], span: float) -> list[float]:
+    """Factors that set lines beside each other, from each one's costs; 1 where none share a cost, or too many would.
+
+    span: log10 of the highest cost over the lowest.
+    """
+    lines = len(costs)
+    alone = len({cost for line in costs for cost in set(line)}) == sum(len(set(line)) for line in costs)
+    if alone or lines > LINES:
         return [1.0] * lines
     apart = span * min(DODGE, 3 * DODGE / max(lines - 1, 1))
     return [float(10 ** (apart * (index - (lines - 1) / 2))) for index in range(lines)]
@@ -141,15 +156,17 @@ def _draw(figure: go.Figure, line: _Line, shift: float, every: pd.DataFrame, the
         opacity=1 if line.loud else 0.5,
     )  # fmt: skip
     on = rows.index.isin(corners.index)
+    inks = [line.colour if one else style.faded(line.colour) for one in on]
     filled = rows["verdict"] != "beyond"
     bars = {"type": "data", "symmetric": False, "thickness": 1.3, "width": 0, "color": style.faded(line.colour)}
     figure.add_scatter(
         x=rows["evaluations"] * shift, y=rows["value"], mode="markers", showlegend=False, legendgroup=line.name,
         marker={
-            "symbol": line.symbol, "size": np.where(on, 9, 5), "opacity": np.where(on, 1.0, 0.5),
-            "color": [line.colour if one else style.ground(theme) for one in filled],
-            "line": {"width": 1.6, "color": line.colour},
+            "symbol": line.symbol, "size": np.where(on, 9, 5), "opacity": 1,
+            "color": [ink if one else style.ground(theme) for ink, one in zip(inks, filled, strict=True)],
+            "line": {"width": 1.6, "color": inks},
         },
+        unselected_marker_opacity=1,  # a click fades nothing: the chosen point has a ring
         error_y={**bars, "array": (rows["high"] - rows["value"]).where(on & line.loud),
                  "arrayminus": (rows["value"] - rows["low"]).where(on & line.loud)},
         text=[_hover(row) for row in each(rows)], hoverinfo="text",
@@ -158,7 +175,7 @@ def _draw(figure: go.Figure, line: _Line, shift: float, every: pd.DataFrame, the
 
 
 VERDICTS = {
-    "within": f"within {100 * WITHIN:.0f}% of the best", "may be": f"not told from the best {100 * WITHIN:.0f}%",
+    "within": f"within {100 * WITHIN:.0f}% of the best", "may be": f"may be within {100 * WITHIN:.0f}% of the best",
     "beyond": f"surely not within {100 * WITHIN:.0f}% of the best", "unknown": "",
 }  # fmt: skip
 
@@ -184,21 +201,63 @@ def _within(figure: go.Figure, best: pd.Series, metric: str, theme: style.Theme)
 
 def _near(theme: style.Theme) -> str:
     """The green of the strip, and of its entry in the legend."""
-    return style.rgba(style.PALETTES[theme][2], 0.35 if theme == "light" else 0.45)
+    return style.rgba("#009E73", 0.28 if theme == "light" else 0.4)
 
 
-def _point_out(figure: go.Figure, answer: Answer, shift: float, log: bool, theme: style.Theme) -> None:
-    """Names the pick, on the side where the better values are: there is room."""
+def _ring(
+    figure: go.Figure, rows: pd.DataFrame, shift: float, chosen: Mapping[str, object] | None, theme: style.Theme
+) -> None:
+    """Around the point of the chosen setting, where it is one of these."""
+    if chosen is None:
+        return
+    own = rows[np.logical_and.reduce([rows[name] == chosen[name] for name in SETTING])]
+    if len(own):
+        figure.add_scatter(
+            x=own["evaluations"] * shift, y=own["value"], mode="markers", hoverinfo="skip", showlegend=False,
+            marker={"symbol": "circle-open", "size": 19, "color": style.ink(theme), "line": {"width": 2.5}},
+            unselected_marker_opacity=1, name="chosen",
+        )  # fmt: skip
+
+
+def _places(figure: go.Figure, lines: Sequence[_Line], shifts: Sequence[float], log: bool) -> np.ndarray:
+    """Where all points stand, in pixels from the panel's lower left corner. Shape (n, 2)."""
+    x = np.concatenate([np.log10(line.rows["evaluations"] * shift) for line, shift in zip(lines, shifts, strict=True)])
+    values = np.concatenate([line.rows["value"] for line in lines])
+    y = np.log10(values) if log else values
+    ends = np.array([figure.layout.xaxis.range, figure.layout.yaxis.range], float)
+    return np.asarray((np.column_stack((x, y)) - ends[:, 0]) / (ends[:, 1] - ends[:, 0]) * PANEL)
+
+
+def _point_out(
+    figure: go.Figure, answer: Answer, shift: float, others: np.ndarray, log: bool, theme: style.Theme
+) -> None:
+    """Names the pick, above or below it, where its name covers the fewest points and stays in the panel."""
     pick, lower = answer.pick, better(answer.metric) == "lower"
-    left, right = figure.layout.xaxis.range
-    place = (math.log10(pick["evaluations"]) - left) / (right - left)
+    x = math.log10(pick["evaluations"] * shift)
+    y = math.log10(pick["value"]) if log else float(pick["value"])
+    (left, right), (bottom, top) = figure.layout.xaxis.range, figure.layout.yaxis.range
+    at = ((x - left) / (right - left), (y - bottom) / (top - bottom))
+    name = style.short(answer.title(pick), 44)
+    anchor = "left" if at[0] < 0.25 else "right" if at[0] > 0.75 else "center"
+    away = room(at[0] * PANEL[0], at[1] * PANEL[1], LETTER * len(name), anchor, others, up=not lower)
     figure.add_annotation(
-        x=math.log10(pick["evaluations"] * shift), y=math.log10(pick["value"]) if log else pick["value"], name="pick",
-        text=f"<b>{style.text(style.short(answer.title(pick), 44))}</b>", hovertext=measured(pick), font_size=13, ax=0,
-        xanchor="left" if place < 0.25 else "right" if place > 0.75 else "center",
-        ay=54 if lower else -54, standoff=7, showarrow=True, arrowhead=0, arrowwidth=1.4, arrowcolor=style.ink(theme),
+        x=x, y=y, name="pick", text=f"<b>{style.text(name)}</b>", hovertext=measured(pick), font_size=13, ax=0,
+        xanchor=anchor, ay=-away, standoff=7, showarrow=True, arrowhead=0, arrowwidth=1.4, arrowcolor=style.ink(theme),
         bgcolor=style.rgba(style.ground(theme), 0.85),
     )  # fmt: skip
+
+
+def room(x: float, y: float, width: float, anchor: str, others: np.ndarray, up: bool) -> float:
+    """How far above a point (below: negative) a name of this width has room, in pixels of the panel.
+
+    Of the places inside the panel the one that covers the fewest of the others, shape (n, 2); the better side first.
+    """
+    begin = x - {"left": 0.0, "center": 0.5, "right": 1.0}[anchor] * width
+    sides = (1, -1) if up else (-1, 1)
+    places = [side * away for away in AWAY for side in sides if LABEL <= y + side * away <= PANEL[1] - LABEL]
+    inside = others[(others[:, 0] > begin - LABEL) & (others[:, 0] < begin + width + LABEL)]
+    covered = [int((np.abs(inside[:, 1] - y - place) < LABEL).sum()) for place in places]
+    return float(places[int(np.argmin(covered))]) if places else float(sides[1] * AWAY[0])
 
 
 def _names(figure: go.Figure, lines: Sequence[_Line], rows: pd.DataFrame, log: bool) -> None:
@@ -247,13 +306,14 @@ def _legend(figure: go.Figure, one: bool, theme: style.Theme) -> None:
     figure.add_scatter(x=[None], y=[None], mode="lines", name=name, hoverinfo="skip", line=line)
 
 
-def _axes(figure: go.Figure, rows: pd.DataFrame, metric: str) -> None:
+def _axes(figure: go.Figure, rows: pd.DataFrame, metric: str, beside: bool) -> None:
     least, most = int(rows["evaluations"].min()), int(rows["evaluations"].max())
     places = [least * 2**power for power in range(math.floor(math.log2(most / least) + 0.1) + 1)]
     pad = 0.06 * math.log10(max(most / least, 1.5))
     ends = [math.log10(least) - pad, math.log10(most) + pad]
     figure.update_xaxes(type="log", tickvals=places, ticktext=[str(place) for place in places], range=ends)
-    figure.update_xaxes(title_text="network evaluations per sample")
+    told = " (points of one cost stand side by side)" if beside else ""
+    figure.update_xaxes(title_text=f"network evaluations per sample{told}")
     low, high = reach(rows)
     if low > 0 and high > 2.5 * low:
         pad = ROOM * math.log10(high / low)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from sigmascope.dashboards import quality
 from sigmascope.evals.planning import prepare
 from sigmascope.evals.runner import execute
 from sigmascope.evals.store import Store
@@ -14,8 +16,10 @@ from sigmascope.evals.suite import read_suite
 from sigmascope.reports.cheapest import cheapest
 from sigmascope.reports.figures import pictures
 from sigmascope.reports.figures.film import frames
+from sigmascope.reports.model_or_solver import LARGER
+from sigmascope.reports.model_or_solver import of_setting as larger_in
 from sigmascope.reports.report import assemble
-from sigmascope.reports.tables import samplers
+from sigmascope.reports.tables import metric_names, samplers
 from sigmascope.reports.trajectories import of_quantity, of_setting, offered_steps, settings
 
 from .test_pages import open_page, opened, words
@@ -92,7 +96,8 @@ def test_the_answer_stands_above_the_figure(monkeypatch: pytest.MonkeyPatch, sto
     answer = cheapest(samplers(report.tables, metric), metric)
     assert answer is not None
     assert answer.headline in words(app).replace("**", "")
-    assert answer.doubt in words(app)
+    assert answer.doubt in answer.headline
+    assert answer.named in words(app)
     app.selectbox(key="samplers_of").select("digits-v").run()
     assert not app.exception
     own = samplers(report.tables, metric).query("model == 'digits-v'")
@@ -132,7 +137,7 @@ def test_a_tread_of_the_staircase_is_an_interval_of_the_grid(walked: Path) -> No
 def test_numbers_of_whole_walks_are_drawn_with_their_intervals(walked: Path) -> None:
     report = assemble(Store(walked).runs())
     whole = offered_steps(report.steps, whole=True)
-    assert [one.name for one in whole] == ["straightness: straightness", "straightness: chord to arc"]
+    assert [one.name for one in whole] == ["straightness", "straightness: chord to arc"]
     figure = report.walks(whole)
     for axis, one in (("x", whole[0]), ("x2", whole[1])):
         rows = of_quantity(report.steps, one)
@@ -173,3 +178,67 @@ def test_the_views_link_holds_the_tab(monkeypatch: pytest.MonkeyPatch, walked: P
     opened(app, "film")
     assert any("view=Film" in code.value and "film_sample=1" in code.value for code in app.code)
     assert json.loads(app.main.get("plotly_chart")[0].proto.spec)["data"], "a picture"
+
+
+CHOSEN = "digits-regressed with heun, 10 steps (karras)"
+
+
+def test_a_link_reopens_the_samples_of_a_point_beside_the_baselines(
+    monkeypatch: pytest.MonkeyPatch, store: Path
+) -> None:
+    app = open_page(monkeypatch, store, "samplers", samples_of=CHOSEN)
+    assert not app.exception
+    assert next(one.value.replace("\\", "") for one in app.subheader) == f"Samples of {CHOSEN}"
+    assert "First digits-regressed, under it its baseline digits-eps" in words(app)
+    drawn, gallery = (json.loads(chart.proto.spec) for chart in app.main.get("plotly_chart"))
+    assert [trace for trace in drawn["data"] if trace.get("name") == "chosen"], "the point has a ring"
+    rows = gallery["layout"]["yaxis"]["ticktext"]
+    assert ["digits-regressed" in rows[0], "digits-eps" in rows[1], len(rows)] == [True, True, 2]
+    opened(app, "samplers")
+    assert any("samples_of=digits-regressed+with+heun" in code.value for code in app.code)
+    app.selectbox(key="metric").select_index(1).run()
+    assert app.selectbox(key="samples_of").value == CHOSEN, "another metric keeps it"
+    app.selectbox(key="samples_of").select("none").run()
+    assert not [one for one in app.subheader if one.value.startswith("Samples of")]
+    assert "Click a point to see its samples." in words(app)
+
+
+def test_a_click_chooses_the_setting_and_one_that_leaves_none_chosen_puts_it_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    point = {"customdata": ["digits-regressed", "heun", 10, "karras", "", 19]}
+    held: dict[str, object] = {quality.FIGURE: SimpleNamespace(selection=SimpleNamespace(points=[{}, point]))}
+    monkeypatch.setattr(quality.st, "session_state", held)
+    quality._clicked()
+    assert held["samples_of"] == CHOSEN
+    held[quality.FIGURE] = SimpleNamespace(selection=SimpleNamespace(points=[]))
+    quality._clicked()
+    assert held["samples_of"] == quality.NONE
+
+
+def test_metrics_that_contradict_each_other_are_told_above_the_figure(
+    monkeypatch: pytest.MonkeyPatch, store: Path
+) -> None:
+    report = assemble(Store(store).runs())
+    table = samplers(report.tables, metric_names(report.tables)[0])
+    sure = table.assign(low=table["value"] - 1e-9, high=table["value"] + 1e-9)
+    monkeypatch.setattr(quality, "metric_names", lambda _: ["Fréchet distance (digits)", "inception score"])
+    monkeypatch.setattr(quality, "samplers_table", lambda _, metric: sure.assign(metric=metric))
+    app = open_page(monkeypatch, store, "samplers")
+    (told,) = [one.value for one in app.markdown if "Metrics contradict each other" in one.value]
+    assert "each metric is sure that the other's choice is not within 5%" in told.replace("\\", "")
+
+
+def test_step_by_step_says_what_the_tab_of_model_or_sampler_says(monkeypatch: pytest.MonkeyPatch, walked: Path) -> None:
+    app = open_page(monkeypatch, walked, "samplers", view="Step by step")
+    report = assemble(Store(walked).runs())
+    answer = next(one for one in report.solver_answers if one.steps.startswith("heun"))
+    assert larger_in(report.solver_answers, answer.steps) in words(app).replace("**", "")
+    assert LARGER[answer.culprit] in words(app).lower()
+    said = words(app)
+    assert "No sampler looks wrong" not in said
+    assert "Looked for and not found: a sampler that loses over a third" in said
+    assert "Not looked for, as not measured: the faults that dry_run shows." in said
+    (button,) = [one for one in app.button if one.label == "Model or sampler, over the noise levels"]
+    assert "The sampler's steps one by one" in [one.label for one in button.click().run().button]
+    assert not app.exception

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from sigmascope.reports import tables
-from sigmascope.reports.cheapest import by_model, cheapest, judged
-from sigmascope.reports.figures.samplers import best_so_far, dodges, reach, spread
+from sigmascope.reports.cheapest import SETTING, Answer, against, by_model, cheapest, judged
+from sigmascope.reports.figures.samplers import best_so_far, dodges, reach, room, spread
 from sigmascope.reports.figures.samplers import samplers as figure
 from sigmascope.reports.report import Report, assemble
 
@@ -45,8 +45,41 @@ def test_wide_intervals_are_told_not_hidden() -> None:
     answer = cheapest(settings({5: 1.2, 10: 1.04, 20: 1.0}, 0.2), DISTANCE)
     assert answer is not None
     assert answer.pick["evaluations"] == 10
-    assert "don't prove that it is" in answer.doubt
-    assert "can't tell it from one cheaper setting: heun, 5 steps (5)" in answer.doubt
+    assert answer.headline.startswith("Not settled: the 95% intervals can't rule out a cheaper setting, of 5 evaluat")
+    assert "By the values alone, heun, 10 steps is the cheapest within 5% of the best" in answer.headline
+    assert answer.text.endswith("Cheaper, and not ruled out: heun, 5 steps (5).")
+    alone = cheapest(settings({10: 1.04, 20: 1.0}, 0.2), DISTANCE)
+    assert alone is not None
+    assert alone.headline.startswith("Not settled: the 95% intervals don't prove it to be within 5% of the best.")
+    assert alone.named == ""
+
+
+def answered(table: pd.DataFrame, metric: str) -> Answer:
+    answer = cheapest(table, metric)
+    assert answer is not None
+    return answer
+
+
+def test_metrics_that_contradict_each_other_are_told_apart_from_those_that_may_agree() -> None:
+    sharp = answered(settings({5: 2.0, 10: 1.0}, 0.01), DISTANCE)
+    other = answered(settings({5: 9.0, 10: 8.0}, 0.01, SCORE), SCORE)
+    vague = answered(settings({5: 9.0, 10: 8.0}, 3.0, SCORE), SCORE)
+    blurred = answered(settings({5: 2.0, 10: 1.0}, 3.0), DISTANCE)
+    told, contrary = against(sharp, other)
+    assert contrary
+    assert told.startswith("inception score names heun, 5 steps (5 evaluations): each metric is sure that the other's")
+    told, contrary = against(sharp, vague)
+    assert contrary
+    assert told.endswith("by Fréchet distance (digits) that is surely not within 5%.")
+    told, contrary = against(blurred, other)
+    assert contrary
+    assert told.endswith("by it heun, 10 steps is surely not within 5%.")
+    told, contrary = against(blurred, vague)
+    assert not contrary
+    assert told.endswith("the intervals allow either.")
+    assert against(sharp, blurred) == ("", False), "the same setting"
+    elsewhere = answered(settings({5: 9.0}, 0.01, SCORE, model="another"), SCORE)
+    assert not against(sharp, elsewhere)[1], "settings that the other metric has no value of contradict nothing"
 
 
 def test_more_is_better_mirrors_it() -> None:
@@ -132,9 +165,48 @@ def test_labels_keep_their_order_and_their_distance() -> None:
 
 
 def test_neighbours_stand_beside_each_other_unless_they_are_many() -> None:
-    assert dodges(1, 1.0) == [1.0]
-    assert np.prod(dodges(4, 1.0)) == pytest.approx(1.0)
-    assert dodges(50, 1.0) == [1.0] * 50
+    assert dodges([[5, 10]], 1.0) == [1.0]
+    shared = dodges([[5, 10]] * 4, 1.0)
+    assert len(set(shared)) == 4
+    assert np.prod(shared) == pytest.approx(1.0)
+    assert dodges([[5]] * 50, 1.0) == [1.0] * 50
+    assert dodges([[5, 5, 10], [7, 20]], 1.0) == [1.0, 1.0], "no cost is shared"
+
+
+def test_what_stands_beside_its_cost_is_told_and_only_then() -> None:
+    both = [settings(values, 0.1, model=name) for name, values in (("a", {5: 2.0, 10: 1.0}), ("b", {5: 1.5, 20: 0.9}))]
+    colours = {"a": "#0072B2", "b": "#E69F00"}
+    beside = figure(pd.concat(both, ignore_index=True), DISTANCE, colours)
+    assert "side by side" in beside.layout.xaxis.title.text
+    moved = next(trace for trace in beside.data if trace.customdata is not None)
+    assert list(moved.x) != [5, 10]
+    assert "5 network evaluations" in moved.text[0], "hover has the true number"
+    alone = figure(both[0], DISTANCE, colours)
+    assert alone.layout.xaxis.title.text == "network evaluations per sample"
+    assert list(next(trace for trace in alone.data if trace.customdata is not None).x) == [5, 10]
+
+
+@pytest.mark.parametrize("metric", [DISTANCE, SCORE])
+def test_the_picks_name_stays_in_the_panel_and_covers_no_point_where_there_is_room(metric: str) -> None:
+    best = {DISTANCE: {5: 1.0, 10: 2.0, 20: 2.2}, SCORE: {5: 8.6, 10: 5.0, 20: 4.0}}[metric]
+    note = next(n for n in figure(settings(best, 0.01, metric), metric, {"one": "#0072B2"}).layout.annotations
+                if n.name == "pick")  # fmt: skip
+    assert note.ay > 0 if metric == SCORE else note.ay < 0, "the best is at the panel's edge: the name goes inwards"
+    crowd = np.array([[100.0, 60.0 + 54.0]])
+    assert room(100, 60, 80, "left", np.empty((0, 2)), up=True) == 54
+    assert room(100, 60, 80, "left", crowd, up=True) == 84
+    assert room(100, 300, 80, "left", np.empty((0, 2)), up=True) == -54
+
+
+def test_the_chosen_setting_has_a_ring_and_no_point_fades() -> None:
+    rows = settings({5: 2.0, 10: 1.0}, 0.1)
+    chosen = rows.iloc[1][SETTING].to_dict()
+    drawn = figure(rows, DISTANCE, {"one": "#0072B2"}, chosen=chosen)
+    ring = next(trace for trace in drawn.data if trace.name == "chosen")
+    assert (list(ring.x), list(ring.y)) == ([10], [1.0])
+    points = [trace for trace in drawn.data if trace.mode == "markers" and trace.x[0] is not None]
+    assert {trace.unselected.marker.opacity for trace in points} == {1}
+    assert not [t for t in figure(rows, DISTANCE, {"one": "#0072B2"}).data if t.name == "chosen"]
 
 
 def test_hostile_names_stay_text() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from sigmascope.reports.model_or_solver import Answer, Culprit
-from sigmascope.reports.regression import lost
+from sigmascope.reports.model_or_solver import Answer, Culprit, of_setting
+from sigmascope.reports.regression import in_steps, lost
 
 SIGMAS = np.array([0.1, 0.3, 1.0, 3.0, 10.0])
 
@@ -59,3 +59,27 @@ def test_nothing_lost_and_nothing_to_compare() -> None:
     assert "by no more than base does" in lost([better, BASE], "new", "base")[0]
     assert lost([BASE], "base", "base") == ("", "")
     assert lost([answer("new", FLAT, [0.1] * 4, steps=7), BASE], "new", "base") == ("", "")
+
+
+def test_one_settings_steps_against_the_baselines() -> None:
+    near = [0.02, 0.06, 0.02, 0.02]
+    own, coarse = answer("new", BUMP, near), answer("new", BUMP, [0.2] * 4, 5)
+    (said,) = in_steps([own, coarse, BASE, answer("base", FLAT, [0.2] * 4, 5)], own.steps, "base")
+    assert said.startswith(
+        "new: the sampler's steps move samples by 12% instead of 8.0% in base, most in the step over"
+    )
+    assert "sigma 1.0–3.0 (6.0% instead of 2.0%), just where the model's errors grew" in said
+    alone = answer("other", FLAT, near)
+    (said,) = in_steps([alone, BASE], alone.steps, "base")
+    assert said.endswith("with the same sampler: the model's paths are harder to follow."), (
+        "its model is the baseline's"
+    )
+    assert in_steps([answer("new", BUMP, [0.02] * 4), BASE], BASE.steps, "base") == []
+
+
+def test_one_settings_answers_in_a_sentence() -> None:
+    many = [answer(f"m{index}", FLAT, [0.2] * 4, culprit="the sampler") for index in range(5)]
+    said = of_setting([BASE, *many, answer("m0", FLAT, [0.02] * 4, 5)], BASE.steps)
+    assert said.startswith("Mostly the sampler in m0 (sampler 80%, model at least 9.2%), m1")
+    assert said.endswith("and 1 more; both alike in base (sampler 8.0%, model at least 9.2%).")
+    assert of_setting([BASE], "euler, 5 steps (karras)") == ""

@@ -1,0 +1,136 @@
+"""Samplers page, first tab: which setting is the cheapest within 5% of the best, and how do its samples look?
+
+Answer -> do the metrics agree -> figure; a click on a point, or the box over it, -> samples beside the baseline's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from ..reports.cheapest import SETTING, WITHIN, Answer, against, by_model, cheapest, measured
+from ..reports.tables import cell_title, metric_names
+from ..reports.tables import samplers as samplers_table
+from .downloads import offer
+from .view import View, go_to, plain, show
+
+ALL, NONE = "all models", "none"
+FIGURE = "samplers-figure"
+SHARE = f"{100 * WITHIN:.0f}%"
+
+
+def quality(view: View) -> None:
+    metrics = metric_names(view.report.tables)
+    if not metrics:
+        st.info("No samples were scored in this run. A suite scores them when it has a [sampling] table.")
+        return
+    left, middle, right = st.columns([1, 1, 1.3])
+    metric = left.selectbox("Metric", metrics, key="metric", bind="query-params")
+    table = samplers_table(view.report.tables, metric)
+    models = [ALL, *dict.fromkeys(table["model"])]
+    of = middle.selectbox("Models", models, key="samplers_of", bind="query-params")
+    model = "" if of == ALL else str(of)
+    chosen = _chosen(right, table)
+    rows = table[table["model"] == model] if model else table
+    _answer(view, rows, metric, model)
+    figure = view.report.samplers(metric, view.theme, model, chosen)
+    show(figure, FIGURE, on_select=_clicked, selection_mode="points")
+    asked = f"samplers({metric!r}, model={model!r}" + (f", chosen={chosen!r})" if chosen else ")")
+    offer(view, "samplers", figure, lambda: rows, asked)
+    _behind(view, chosen)
+    if not model:
+        _each_model(table, metric)
+    with st.expander("Every setting"):
+        names = {"front": "on the Pareto front", "contender": "may be on it"}
+        columns = [*SETTING, "evaluations", "value", "low", "high", "n", *names, "protocol"]
+        st.dataframe(rows[columns].rename(columns=names), hide_index=True)
+
+
+def _title(setting: Mapping[str, Any] | pd.Series[Any]) -> str:
+    """ "digits-eps with heun, 10 steps (karras)"."""
+    return f"{setting['model']} with {cell_title(pd.Series(setting))}"
+
+
+def _chosen(place: st.delta_generator.DeltaGenerator, table: pd.DataFrame) -> dict[str, Any] | None:
+    """The setting whose samples are shown: that of the box, which a click on a point sets."""
+    offered = {_title(row): row for _, row in table.iterrows()}
+    title = place.selectbox(
+        "Samples of", [NONE, *offered], key="samples_of", bind="query-params", help="Or click a point of the figure."
+    )
+    if title not in offered:
+        return None
+    row = offered[str(title)]
+    return {name: int(row[name]) if name == "steps" else str(row[name]) for name in SETTING}
+
+
+def _clicked() -> None:
+    """A click on a point shows that setting's samples; one that leaves none chosen puts them away."""
+    points = [one["customdata"] for one in st.session_state[FIGURE].selection.points if "customdata" in one]
+    titles = [_title(dict(zip(SETTING, one, strict=False))) for one in points if len(one) > len(SETTING)]
+    st.session_state["samples_of"] = titles[0] if titles else NONE
+
+
+def _answer(view: View, rows: pd.DataFrame, metric: str, model: str) -> None:
+    """The sentence, its doubt in it; at once whether another metric contradicts it; then what else it may be."""
+    answer = cheapest(rows, metric)
+    if answer is None:
+        st.caption(plain(f"No setting is called the best: {metric} has no known direction, or no value above 0."))
+        return
+    st.markdown(f"**{plain(answer.headline)}**")
+    told = [against(answer, other) for other in _others(view, metric, model)]
+    contrary = [words for words, sure in told if sure]
+    if contrary:
+        st.markdown(f":material/warning: **Metrics contradict each other.** {plain(' '.join(contrary))}")
+    mild = [words for words, sure in told if words and not sure]
+    said = " ".join(filter(None, [answer.named, *mild]))
+    if said:
+        st.caption(plain(said))
+
+
+def _others(view: View, metric: str, model: str) -> list[Answer]:
+    """The same question by the other metrics."""
+    answers = []
+    for other in metric_names(view.report.tables):
+        table = samplers_table(view.report.tables, other)
+        answer = cheapest(table[table["model"] == model] if model else table, other) if other != metric else None
+        answers += [answer] if answer else []
+    return answers
+
+
+def _behind(view: View, chosen: dict[str, Any] | None) -> None:
+    """Samples of the chosen setting, and under them the baseline's; a link to all of them."""
+    if chosen is None:
+        st.caption("Click a point to see its samples.")
+        return
+    model, base = str(chosen["model"]), view.report.tables.baseline
+    setting = {name: value for name, value in chosen.items() if name != "model"}
+    models = list(dict.fromkeys((model, base)))
+    st.subheader(plain(f"Samples of {_title(chosen)}"))
+    show(view.report.samples(**setting, theme=view.theme, models=models), "behind-figure")
+    beside = f"First {model}, under it its baseline {base}: a column is one seed." if model != base else ""
+    st.caption(plain(f"{beside} To put them away, choose none above.".strip()))
+    title = cell_title(pd.Series(setting))
+    go_to(view, "samples", "All kept samples of this setting, in all models", setting=title)
+
+
+def _each_model(table: pd.DataFrame, metric: str) -> None:
+    """The same answer for each model by itself, a line each."""
+    answers = by_model(table, metric)
+    if len(answers) < 2:
+        return
+    st.subheader("Each model by itself", help="Against the best of its own settings.")
+    rows = pd.DataFrame(
+        [
+            {
+                "model": model, f"cheapest within {SHARE} of its best": one.title(one.pick),
+                "evaluations": int(one.pick["evaluations"]), metric: measured(one.pick),
+                "its best": one.title(one.best), "best value": measured(one.best),
+                "cheaper, not ruled out": len(one.rivals),
+            }
+            for model, one in answers.items()
+        ]
+    )  # fmt: skip
+    st.dataframe(rows, hide_index=True)
