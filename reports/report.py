@@ -66,9 +66,9 @@ class Report:
     refused: tuple[Incomparable, ...]
     conditions: tuple[str, ...]
 
-    @property
-    def colours(self) -> dict[str, str]:
-        return style.model_colours(self.tables.labels)
+    def colours(self, theme: style.Theme = "light") -> dict[str, str]:
+        """Each model's, of one hue on both grounds."""
+        return style.model_colours(self.tables.labels, theme)
 
     @property
     def bands(self) -> list[Band]:
@@ -130,8 +130,8 @@ class Report:
             weights = training_weights(self.tables, self.tables.baseline, weighting)
         small = () if curve is None else self.negligible(curve)["sigma"].tolist()
         return noise_levels(
-            table, self.bands, self.reference, self.colours, unit, theme, asked, weights, weighting.replace("_", " "),
-            small, self.diagnoses,
+            table, self.bands, self.reference, self.colours(theme), unit, theme, asked, weights,
+            weighting.replace("_", " "), small, self.diagnoses,
         )  # fmt: skip
 
     def where(self, theme: style.Theme = "light") -> go.Figure:
@@ -143,7 +143,7 @@ class Report:
         """The curves of probes, one under another, with the bands of what is wrong, and grey where it is no finding."""
         small = {curve: self.negligible(curve)["sigma"].tolist() for curve in chosen}
         table = quantities(self.tables, chosen)
-        return probes(table, self.colours, theme, self.diagnoses, small, self.tables.baseline)
+        return probes(table, self.colours(theme), theme, self.diagnoses, small, self.tables.baseline)
 
     @remembered
     def slices(self, model: str, curve: Curve, theme: style.Theme = "light") -> go.Figure:
@@ -170,19 +170,19 @@ class Report:
         """The strip behind a point of a curve, the baseline's answers beside the model's where they are at hand."""
         own, base = self.worst(model, level), self.tables.baseline
         other = None if model == base else self.worst(base, level)
-        return strips.worst(model, own, self.colours, theme, base, other, first)
+        return strips.worst(model, own, self.colours(theme), theme, base, other, first)
 
     @remembered
     def kept_image(self, model: str, image: int, theme: style.Theme = "light") -> go.Figure:
         """One image at every noise level at which the model kept it."""
         base = self.tables.baseline
         other = None if model == base else self.worst(base)
-        return strips.image(model, self.worst(model), image, self.colours, theme, base, other)
+        return strips.image(model, self.worst(model), image, self.colours(theme), theme, base, other)
 
     @remembered
     def denoise_strips(self, models: Sequence[str], theme: style.Theme = "light") -> go.Figure:
         """What each model makes of the last one's worst image at every level."""
-        return strips.levels({model: self.worst(model) for model in models}, self.colours, theme)
+        return strips.levels({model: self.worst(model) for model in models}, self.colours(theme), theme)
 
     @remembered
     def pairs(self, models: Sequence[str], setting: Mapping[str, Any], theme: style.Theme = "light") -> go.Figure:
@@ -210,14 +210,14 @@ class Report:
     @remembered
     def closeup(self, sample: int, setting: Mapping[str, Any], theme: style.Theme = "light") -> go.Figure:
         """One seed in every model, with the training images nearest to its samples."""
-        return closeup(self.sampled(setting), sample, self.colours, self.tables.baseline, theme)
+        return closeup(self.sampled(setting), sample, self.colours(theme), self.tables.baseline, theme)
 
     @remembered
     def samplers(
         self, metric: str, theme: style.Theme = "light", model: str = "", chosen: Mapping[str, Any] | None = None
     ) -> go.Figure:
         """Quality against cost, of all models or of one; a ring around the chosen setting, its model among it."""
-        return samplers(frames.samplers(self.tables, metric), metric, self.colours, theme, model, chosen)
+        return samplers(frames.samplers(self.tables, metric), metric, self.colours(theme), theme, model, chosen)
 
     @cached_property
     def steps(self) -> pd.DataFrame:
@@ -257,21 +257,21 @@ class Report:
         chosen = [one for one in chosen if not settings or one.steps in settings]
         rank = {name: place for place, name in enumerate([*models, *settings])}
         chosen.sort(key=lambda one: (rank.get(str(one.setting["model"]), 0), rank.get(one.steps, 0)))
-        return model_or_solver(chosen, self.colours, theme)
+        return model_or_solver(chosen, self.colours(theme), theme)
 
     def flow_or_diffusion(self, metric: str = "", theme: style.Theme = "light") -> go.Figure:
         """Straightness, where paths bend and quality in few steps of the first run's models. Raises DataError."""
         found, labels = sides(self.runs[0], metric), self._labels(0)
         paths, bends, few = (table.replace({"model": labels}) for table in (found.paths, found.bends, found.few))
-        return flow_or_diffusion(replace(found, paths=paths, bends=bends, few=few), self.colours, theme)
+        return flow_or_diffusion(replace(found, paths=paths, bends=bends, few=few), self.colours(theme), theme)
 
     def along(self, setting: Mapping[str, Any], one: Quantity = FIRST, theme: style.Theme = "light") -> go.Figure:
         """One quantity of a trajectory probe over the intervals of a sampler setting, of all models."""
-        return steps_figure(of_quantity(of_setting(self.steps, setting), one), one, self.colours, theme)
+        return steps_figure(of_quantity(of_setting(self.steps, setting), one), one, self.colours(theme), theme)
 
     def walks(self, chosen: Sequence[Quantity], theme: style.Theme = "light") -> go.Figure:
         """Numbers of whole walks, such as order and straightness, of every setting and model."""
-        return walks(self.steps, chosen, self.colours, theme)
+        return walks(self.steps, chosen, self.colours(theme), theme)
 
     @cached_property
     def filmed(self) -> pd.DataFrame:
@@ -287,15 +287,17 @@ class Report:
         for model in each(self.tables.models):
             kept = self.runs[model.source].film(model.name, *asked)
             films[model.label] = {(index, what): one for (of, index, what), one in kept.items() if of == sample}
-        return film(films, rows["sigma"].astype(float).tolist(), self.colours, theme)
+        return film(films, rows["sigma"].astype(float).tolist(), self.colours(theme), theme)
 
     @remembered
     def parameterizations(self, theme: style.Theme = "light") -> go.Figure:
-        return parameterizations(frames.parameterizations(self.tables), self.colours, theme, self.tables.baseline)
+        table = frames.parameterizations(self.tables)
+        return parameterizations(table, self.colours(theme), theme, self.tables.baseline)
 
     @remembered
     def overview(self, theme: style.Theme = "light") -> go.Figure:
-        return overview(frames.overview(self.tables, self.comparisons), self.tables.labels, self.colours, theme)
+        table = frames.overview(self.tables, self.comparisons)
+        return overview(table, self.tables.labels, self.colours(theme), theme)
 
     @remembered
     def samples(
@@ -318,7 +320,7 @@ class Report:
         found = self.sampled({"sampler": sampler, "steps": steps, "grid": grid, "guidance": guidance})
         if models:
             found = replace(found, kept={model: found.kept[model] for model in models if model in found.kept})
-        return samples(found, self.colours, theme, ids, score, of, pitch)
+        return samples(found, self.colours(theme), theme, ids, score, of, pitch)
 
 
 def assemble(runs: Sequence[Run], baseline: str | None = None, settings: Settings = DEFAULT) -> Report:

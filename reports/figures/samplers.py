@@ -201,7 +201,7 @@ def _within(figure: go.Figure, best: pd.Series, metric: str, theme: style.Theme)
 
 def _near(theme: style.Theme) -> str:
     """The green of the strip, and of its entry in the legend."""
-    return style.rgba("#009E73", 0.28 if theme == "light" else 0.4)
+    return style.rgba(style.PALETTES[theme][2], 0.35 if theme == "light" else 0.45)
 
 
 def _ring(
