@@ -32,16 +32,25 @@ STYLE = f"""<style>
     [data-testid="stExpandSidebarButton"]::after {{content: "Pages, run"; margin-left: 4px; font-size: 0.9rem}}
 }}
 </style>"""
+# Plotly takes a tap for two clicks, its touch and the mouse that a browser makes of it, and a swipe for the end of a
+# choice. Kept from it, a touch is the browser's alone: a swipe scrolls the page, a tap is one click.
 _ask = component(
     f"sigmascope.{KEY}",
     js=f"""
     export default ({{data, setStateValue}}) => {{
-        const window = matchMedia("(max-width: {WIDTH}px)");
-        const tell = () => {{ if (window.matches !== data.narrow) setStateValue("narrow", window.matches); }};
+        const small = matchMedia("(max-width: {WIDTH}px)");
+        const tell = () => {{ if (small.matches !== data.narrow) setStateValue("narrow", small.matches); }};
+        const keep = event => {{
+            if (small.matches && event.target.closest?.(".js-plotly-plot .draglayer")) event.stopPropagation();
+        }};
         tell();
         if (data.look) document.querySelector(data.look)?.scrollIntoView({{block: "center", behavior: "smooth"}});
-        window.addEventListener("change", tell);
-        return () => window.removeEventListener("change", tell);
+        small.addEventListener("change", tell);
+        document.addEventListener("touchstart", keep, {{capture: true, passive: true}});
+        return () => {{
+            small.removeEventListener("change", tell);
+            document.removeEventListener("touchstart", keep, {{capture: true}});
+        }};
     }};
     """,
 )

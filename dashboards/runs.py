@@ -15,6 +15,7 @@ import pandas as pd
 import streamlit as st
 
 from ..evals.kept import GATES, last_verdicts
+from . import phone
 from .view import View, follow, plain
 
 SHOWN = 500
@@ -80,7 +81,7 @@ def page(view: View) -> None:
     st.caption(f"{many} of {len(runs):,} runs. A click on the left edge of a row opens its run.")
     st.dataframe(
         _table(shown), hide_index=True, key=TABLE, on_select=partial(_opened, list(shown["id"])),
-        selection_mode="single-row", column_config=_COLUMNS,
+        selection_mode="single-row", column_config=_COLUMNS, column_order=FIRST if phone.narrow() else None,
     )  # fmt: skip
     follow(view)
     if view.index.problems:
@@ -130,6 +131,10 @@ def _values(column: pd.Series[Any], most: int = 200) -> list[str]:
 def _opened(ids: list[str]) -> None:
     for row in st.session_state[TABLE].selection.rows:
         st.session_state["run"] = ids[row]
+
+
+FIRST = ("run", "gate", "worst level", "of", "created (UTC)", "status", "data", "models", "name", "commit", "minutes")
+"""Columns where few are seen before a finger moves the table."""
 
 
 def _table(runs: pd.DataFrame) -> pd.DataFrame:

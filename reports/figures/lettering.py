@@ -58,10 +58,16 @@ def _lowered(text: str) -> int:
 
 
 def title(text: str) -> str:
-    """An axis' title in lines that fit under a panel; one with tags of its own is left as it is."""
+    """An axis' title, or words in the middle, in lines that fit a panel. With tags of their own they are left alone."""
     if "<" in text.replace("<br>", ""):
         return text
-    return "<br>".join(part for line in text.split("<br>") for part in textwrap.wrap(line, TITLE) or [line])
+    return "<br>".join(part for line in text.split("<br>") for part in _balanced(line))
+
+
+def _balanced(line: str) -> list[str]:
+    """Wrapped into as few lines as it takes, about equally long."""
+    few = len(textwrap.wrap(line, TITLE))
+    return next((lines for most in range(12, TITLE + 1) if len(lines := textwrap.wrap(line, most)) <= few), [line])
 
 
 def note(text: str) -> str:

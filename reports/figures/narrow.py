@@ -130,6 +130,9 @@ def _alone(figure: go.Figure, legend: float) -> dict[str, Any]:
     over = max((width(layout.annotations[place].text) - PLOT for place in heads), default=0.0)
     for place in heads if over > 0 else ():  # over the names of the rows
         patch[f"annotations[{place}].xshift"] = -over
+    for place, note in enumerate(layout.annotations):
+        if (note.xref, note.x) == ("paper", 0.5) and width(note.text) > PLOT:
+            patch[f"annotations[{place}].text"] = lettering.title(note.text)
     for place in (place for place in feet if titled or width(layout.annotations[place].text) > SCREEN):
         note = layout.annotations[place]
         text = lettering.note(note.text)

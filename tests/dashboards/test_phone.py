@@ -29,7 +29,8 @@ class Window:
     """One of the browser's, what it sends to the server and what it complains of."""
 
     def __init__(self, browser: Any, width: int, agent: str | None = None) -> None:
-        self.context = browser.new_context(viewport={"width": width, "height": 844}, user_agent=agent)
+        size = {"width": width, "height": 844}
+        self.context = browser.new_context(viewport=size, user_agent=agent, has_touch=agent is not None)
         self.page = self.context.new_page()
         self.sent: list[bytes] = []
         self.complaints: list[str] = []
@@ -107,15 +108,28 @@ def test_panels_are_stacked(phone: Window, served: str) -> None:
 
 
 def test_a_tap_on_a_curve_shows_its_images(phone: Window, served: str) -> None:
+    """A finger's, which Plotly by itself takes for a double click: a choice and its end."""
     phone.open(f"{served}/noise-levels")
     strip = ".st-key-worst-figure"
     assert phone.page.locator(strip).bounding_box()["y"] > 844, "they are out of sight"
-    phone.page.locator(".subplot.x2y2 .scatterlayer .trace").last.locator(".point").last.click(force=True)
+    box = phone.page.locator(".subplot.x2y2 .scatterlayer .trace").last.locator(".point").last.bounding_box()
+    phone.page.touchscreen.tap(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     phone.page.wait_for_url("**level=40.0*", timeout=PATIENCE_MS)
     phone.settled()
     phone.page.wait_for_function(
         f"document.querySelector('{strip}').getBoundingClientRect().top < innerHeight", timeout=PATIENCE_MS
     )
+
+
+def test_a_finger_on_a_figure_scrolls_the_page(phone: Window, served: str) -> None:
+    phone.open(f"{served}/noise-levels")
+    finger = phone.context.new_cdp_session(phone.page)
+    for step in range(12):
+        kind = "touchMove" if step else "touchStart"
+        finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": 200, "y": 500 - 20 * step}]})
+        phone.page.wait_for_timeout(20)
+    finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    phone.page.wait_for_function("document.querySelector('.stMain').scrollTop > 100", timeout=PATIENCE_MS)
 
 
 @pytest.mark.parametrize(

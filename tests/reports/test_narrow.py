@@ -8,7 +8,7 @@ from itertools import pairwise
 import plotly.graph_objects as go
 import pytest
 from plotly.subplots import make_subplots
-from sigmascope.reports.figures import lettering
+from sigmascope.reports.figures import lettering, style
 from sigmascope.reports.figures.narrow import GAP, HEADED, TILE, least_width, narrow
 from sigmascope.reports.report import Report
 from sigmascope.reports.sections import plates
@@ -101,6 +101,13 @@ def test_long_words_are_broken_and_get_room() -> None:
     lines = drawn.layout.annotations[0].text.split("<br>")
     assert all(lettering.width(line) <= lettering.SCREEN + lettering.LETTER for line in lines)
     assert drawn.layout.annotations[0].yshift < 0, "it stands under the longer title"
+
+
+def test_words_instead_of_a_figure_are_broken() -> None:
+    words = "Nothing to rank: no second model, and no metric of samples in this run."
+    drawn = patched(style.empty(words)).layout.annotations[0].text
+    assert drawn.replace("<br>", " ") == words
+    assert lettering.width(drawn) <= lettering.PLOT
 
 
 def test_images_keep_their_shape() -> None:
