@@ -25,7 +25,7 @@ from .view import View, plain, show, tabs
 
 BLAME, STEPS = "Model or sampler?", "Step by step"
 TOLD = 3
-"""Settings that have a sentence each, those of the finest steps; the table has all."""
+"""Settings, or models, that have a sentence each; the table has all."""
 ASK = 'not measured in this run. A suite asks for it in its `[sampling]` table: `probes = ["{}"]`.'
 
 
@@ -120,6 +120,8 @@ def _steps(view: View) -> None:
         offer(view, "steps", figure, lambda: of_quantity(own, one), asked)
     if not found:
         st.caption(plain(f"Faults of the samplers themselves, in any setting. {looked_for(steps)}"))
+    if view.report.solver_answers:
+        _open("Model or sampler, over the noise levels", view=BLAME)
     whole = offered_steps(steps, whole=True)
     st.subheader("Over the whole way")
     if whole:
@@ -148,10 +150,10 @@ def _whose(view: View, setting: dict[str, Any]) -> None:
     if not own:
         return
     st.markdown(f"**{plain(larger_in(answers, own[0].steps))}** How far each moves samples, of the data's spread.")
-    more = in_steps(answers, own[0].steps, base)
-    if more:
-        st.markdown("\n".join(f"- {plain(one)}" for one in more))
-    _open("Model or sampler, over the noise levels", view=BLAME)
+    worse = in_steps(answers, own[0].steps, base)
+    if worse:
+        more = [f"and {len(worse) - TOLD} more models"] if len(worse) > TOLD else []
+        st.markdown("\n".join(f"- {plain(one)}" for one in [*worse[:TOLD], *more]))
 
 
 def _film(view: View) -> None:

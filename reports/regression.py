@@ -56,14 +56,15 @@ def lost(answers: Sequence[Answer], model: str, baseline: str) -> tuple[str, str
 
 
 def in_steps(answers: Sequence[Answer], steps: str, baseline: str) -> list[str]:
-    """A sentence for each model that one sampler setting's steps move farther off than the baseline, and why."""
+    """A sentence for each model that one sampler setting's steps move farther off than the baseline, the worst first."""
+    models = dict.fromkeys(str(one.setting["model"]) for one in answers)
+    pairs = [pair for model in models for pair in _pairs(answers, model, baseline) if pair[0].steps == steps]
+    grown = [pair for pair in pairs if _sampler_grew(*pair)]
     told = []
-    for model in dict.fromkeys(str(one.setting["model"]) for one in answers):
-        for own, base in _pairs(answers, model, baseline):
-            if own.steps == steps and _sampler_grew(own, base):
-                band = _band(own, base) if _grew(own.model, base.model) else None
-                change = f"move samples by {share(own.solver)} instead of {share(base.solver)} in {baseline}"
-                told.append(f"{model}: the sampler's steps {change}{_grown(own, base, band)}")
+    for own, base in sorted(grown, key=lambda pair: pair[1].solver - pair[0].solver):
+        band = _band(own, base) if _grew(own.model, base.model) else None
+        change = f"move samples by {share(own.solver)} instead of {share(base.solver)} in {baseline}"
+        told.append(f"{own.setting['model']}: the sampler's steps {change}{_grown(own, base, band)}")
     return told
 
 

@@ -75,6 +75,8 @@ def test_one_settings_steps_against_the_baselines() -> None:
         "its model is the baseline's"
     )
     assert in_steps([answer("new", BUMP, [0.02] * 4), BASE], BASE.steps, "base") == []
+    both = in_steps([alone, answer("worst", FLAT, [0.1] * 4), BASE], alone.steps, "base")
+    assert [one.split(":")[0] for one in both] == ["worst", "other"]
 
 
 def test_one_settings_answers_in_a_sentence() -> None:
