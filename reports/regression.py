@@ -56,7 +56,7 @@ def lost(answers: Sequence[Answer], model: str, baseline: str) -> tuple[str, str
 
 
 def in_steps(answers: Sequence[Answer], steps: str, baseline: str) -> list[str]:
-    """A sentence for each model that one sampler setting's steps move farther off than the baseline, the worst first."""
+    """A sentence for each model that one setting's steps move farther off than the baseline, the worst first."""
     models = dict.fromkeys(str(one.setting["model"]) for one in answers)
     pairs = [pair for model in models for pair in _pairs(answers, model, baseline) if pair[0].steps == steps]
     grown = [pair for pair in pairs if _sampler_grew(*pair)]
