@@ -48,14 +48,14 @@ def slices(table: pd.DataFrame, baseline: str, theme: style.Theme = "light") -> 
 def _ratio_scale(values: pd.DataFrame, theme: style.Theme) -> dict[str, object]:
     most = max(float(np.nanmax(np.abs(values.to_numpy(float)), initial=0.0)), 0.05)
     places, written = style.ratio_ticks(float(np.exp(-most)), float(np.exp(most)))
-    middle = "#f7f7f7" if theme == "light" else "#22262b"
+    middle = "#f7f7f7" if theme == "light" else "#2a2927"
     scale = [[0.0, style.PALETTES[theme][0]], [0.5, middle], [1.0, style.PALETTES[theme][3]]]
     bar = {"tickvals": np.log(places), "ticktext": written, "thickness": 10, "outlinewidth": 0}
     return {"colorscale": scale, "zmin": -most, "zmax": most, "colorbar": bar}
 
 
 def _value_scale(theme: style.Theme) -> dict[str, object]:
-    ground = "#f7f7f7" if theme == "light" else "#22262b"
+    ground = "#f7f7f7" if theme == "light" else "#2a2927"
     return {
         "colorscale": [[0.0, ground], [1.0, style.PALETTES[theme][6]]],
         "colorbar": {"thickness": 10, "outlinewidth": 0},
