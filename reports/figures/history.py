@@ -43,7 +43,7 @@ def history(
     for one in series:
         look = known[one.model], style.symbol(one.model, known), style.DASHES[drawn[one.model] % len(style.DASHES)]
         title = one.model if len(own) == len(series) else one.title
-        beside = APART * (list(own).index(one.model) - (len(own) - 1) / 2)
+        beside = min(APART, 0.8 / len(own)) * (list(own).index(one.model) - (len(own) - 1) / 2)
         _line(figure, one, title, {run: place + beside for run, place in places.items()}, look, chosen)
         drawn[one.model] += 1
         for change in one.changes:
