@@ -223,7 +223,8 @@ def _places(figure: go.Figure, lines: Sequence[_Line], shifts: Sequence[float], 
     """Where all points stand, in pixels from the panel's lower left corner. Shape (n, 2)."""
     x = np.concatenate([np.log10(line.rows["evaluations"] * shift) for line, shift in zip(lines, shifts, strict=True)])
     values = np.concatenate([line.rows["value"] for line in lines])
-    y = np.log10(values) if log else values
+    with np.errstate(divide="ignore", invalid="ignore"):  # a value not above 0 has left a logarithmic panel
+        y = np.log10(values) if log else values
     ends = np.array([figure.layout.xaxis.range, figure.layout.yaxis.range], float)
     return np.asarray((np.column_stack((x, y)) - ends[:, 0]) / (ends[:, 1] - ends[:, 0]) * PANEL)
 

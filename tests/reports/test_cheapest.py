@@ -155,6 +155,14 @@ def test_what_leaves_the_scale_is_named() -> None:
     assert not [n for n in figure(rows.iloc[1:], DISTANCE, {"one": "#0072B2"}).layout.annotations if n.name == "beyond"]
 
 
+def test_a_value_below_0_leaves_a_logarithmic_scale() -> None:
+    drawn = figure(settings({5: -0.1, 8: 0.0, 10: 3.0, 20: 9.0}, 0.01, SCORE), SCORE, {"one": "#0072B2"})
+    assert drawn.layout.yaxis.type == "log"
+    (said,) = [n.text for n in drawn.layout.annotations if n.name == "beyond"]
+    assert "heun 5" in said
+    assert "heun 8" in said
+
+
 def test_labels_keep_their_order_and_their_distance() -> None:
     assert spread([0.5, 0.5, 0.5], 0.1) == pytest.approx([0.4, 0.5, 0.6])
     assert spread([0.9, 0.1], 0.1) == [0.9, 0.1]
