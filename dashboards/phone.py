@@ -29,7 +29,7 @@ STYLE = f"""<style>
     mask-image: linear-gradient(to left, transparent, black {FADE}px);
 }}
 @media (max-width: {WIDTH}px) {{
-    [data-testid="stExpandSidebarButton"]::after {{content: "Pages, run"; margin-left: 4px; font-size: 0.9rem}}
+    [data-testid="stExpandSidebarButton"]::after {{content: "Menu"; margin-left: 4px; font-size: 0.9rem}}
 }}
 </style>"""
 # Plotly takes a tap for two clicks, its touch and the mouse that a browser makes of it, and a swipe for the end of a

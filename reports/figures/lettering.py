@@ -18,7 +18,7 @@ ROW, KEY = 22, 46
 """Of a legend, in pixels: a row, and what stands before a name."""
 TITLE = 36
 """Letters of an axis' title that stand under a panel."""
-_LOWERED = re.compile("(?:<br>)*")
+_LOWERED, _PARTS = re.compile("(?:<br>)*"), re.compile(r" {2}| (?=\()")
 
 
 def seen(text: object) -> list[str]:
@@ -65,7 +65,10 @@ def title(text: str) -> str:
 
 
 def _balanced(line: str) -> list[str]:
-    """Wrapped into as few lines as it takes, about equally long."""
+    """Wrapped where a part of it ends, or else into as few lines as it takes, about equally long."""
+    parts = _PARTS.split(line) if len(line) > TITLE else [line]
+    if len(parts) > 1:
+        return [short for part in parts for short in _balanced(part)]
     few = len(textwrap.wrap(line, TITLE))
     return next((lines for most in range(12, TITLE + 1) if len(lines := textwrap.wrap(line, most)) <= few), [line])
 

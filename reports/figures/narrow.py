@@ -110,9 +110,22 @@ def _title(figure: go.Figure, axis: str, kind: str) -> str | None:
 
 def _alone(figure: go.Figure, legend: float) -> dict[str, Any]:
     """Panels that are under one another already: words in lines that fit, and room for them beside the panels'."""
-    layout, patch = figure.layout, dict[str, Any]()
     _, right, above, below = _margins(figure)
-    titled = in_rows = noted = 0
+    patch, titled, named = _axes(figure.layout)
+    notes, noted = _notes(figure.layout, right, titled)
+    more, under = max(0.0, legend + 12 - above), LINE * (titled + noted)
+    if more:
+        patch["margin.t"] = above + more
+    if under:
+        patch["margin.b"] = below + under
+    if (more or under or named) and figure.layout.height:
+        patch["height"] = float(figure.layout.height) + more + under + LINE * named
+    return patch | notes
+
+
+def _axes(layout: go.Layout) -> tuple[dict[str, Any], int, int]:
+    """Titles and names of rows in lines that fit; how many lines these take more, below and in all rows."""
+    patch, titled, named = dict[str, Any](), 0, 0
     for name in layout:
         axis = layout[name]
         if name.startswith("xaxis") and axis.title.text:
@@ -122,31 +135,27 @@ def _alone(figure: go.Figure, legend: float) -> dict[str, Any]:
         texts = [str(text) for text in axis.ticktext or ()] if name.startswith("yaxis") else []
         if any(width(text) > NAMES for text in texts):
             patch[f"{name}.ticktext"] = [text.replace(" · ", "<br>") for text in texts]
-            in_rows = max(in_rows, len(texts))
-    heads, feet = [
-        [place for place, note in enumerate(layout.annotations) if (note.xref, note.xanchor, note.x) == ("paper", *end)]
-        for end in (("left", 0), ("right", 1))
-    ]
-    over = max((width(layout.annotations[place].text) - PLOT for place in heads), default=0.0)
-    for place in heads if over > 0 else ():  # over the names of the rows
-        patch[f"annotations[{place}].xshift"] = -over
-    for place, note in enumerate(layout.annotations):
-        if (note.xref, note.x) == ("paper", 0.5) and width(note.text) > PLOT:
+            named = max(named, len(texts))
+    return patch, titled, named
+
+
+def _notes(layout: go.Layout, right: float, titled: int) -> tuple[dict[str, Any], int]:
+    """Headings and notes on the paper in lines that fit; how many more those below take, `titled` under the axes'."""
+    patch, noted = dict[str, Any](), 0
+    placed = [(place, note) for place, note in enumerate(layout.annotations) if note.xref == "paper"]
+    heads = [(place, note) for place, note in placed if (note.xanchor, note.x) == ("left", 0)]
+    over = max((width(note.text) - PLOT for _, note in heads), default=0.0)
+    if over > 0:  # they begin over the names of the rows
+        patch |= {f"annotations[{place}].xshift": -over for place, _ in heads}
+    for place, note in placed:
+        if note.x == 0.5 and width(note.text) > PLOT:
             patch[f"annotations[{place}].text"] = lettering.title(note.text)
-    for place in (place for place in feet if titled or width(layout.annotations[place].text) > SCREEN):
-        note = layout.annotations[place]
-        text = lettering.note(note.text)
-        moved = {"text": text, "xshift": (note.xshift or 0) + right - 12, "yshift": (note.yshift or 0) - LINE * titled}
-        patch |= {f"annotations[{place}].{key}": value for key, value in moved.items()}
-        noted = max(noted, text.count("<br>"))
-    more, under = max(0.0, legend + 12 - above), LINE * (titled + noted)
-    if more:
-        patch["margin.t"] = above + more
-    if under:
-        patch["margin.b"] = below + under
-    if (more or under or in_rows) and layout.height:
-        patch["height"] = float(layout.height) + more + under + LINE * in_rows
-    return patch
+        if (note.xanchor, note.x) == ("right", 1) and (titled or width(note.text) > SCREEN):
+            text, across, down = lettering.note(note.text), note.xshift or 0, note.yshift or 0
+            moved = {"text": text, "xshift": across + right - 12, "yshift": down - LINE * titled}
+            patch |= {f"annotations[{place}].{key}": value for key, value in moved.items()}
+            noted = max(noted, text.count("<br>"))
+    return patch, noted
 
 
 def _margins(figure: go.Figure) -> tuple[float, float, float, float]:
