@@ -59,6 +59,8 @@ def _answers(report: Report, model: str) -> Iterator[dict[str, Any]]:
 
 
 def _paths(report: Report, row: Any) -> dict[str, Any] | None:
+    if not report.runs:  # a sequential gate keeps none
+        return None
     with suppress(DataError):
         found = sides(report.runs[row.source])
         own, bends = (table[table["model"] == row.name] for table in (found.paths, found.bends))
