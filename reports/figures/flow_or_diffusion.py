@@ -7,13 +7,13 @@ import math
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from ..flow_or_diffusion import Sides
 from ..numbers import interval, number
 from ..tables import by, each
 from . import style
 from .samplers import best_so_far, dodges
+from .sketch import Sketch
 
 LINES = {"flow matching": "solid", "diffusion": "dash"}
 RARE = 0.02
@@ -25,7 +25,7 @@ def flow_or_diffusion(sides: Sides, colours: dict[str, str], theme: style.Theme 
 
     In the last each model stands with the settings that none of its others beats at no more evaluations.
     """
-    figure = make_subplots(
+    figure = Sketch(
         rows=1, cols=3, column_widths=[0.24, 0.36, 0.4], horizontal_spacing=0.09,
         subplot_titles=[
             style.heading("How bent the paths are", "0 is straight; filled: flow matching"),
@@ -66,11 +66,10 @@ def flow_or_diffusion(sides: Sides, colours: dict[str, str], theme: style.Theme 
     _few(figure, sides, colours)
     direction = style.DIRECTIONS[sides.better]
     figure.update_yaxes(title_text=f"{style.text(metric)}<br>{direction}", row=1, col=3)
-    style.titles(figure)
-    return figure.update_layout(template=style.template(theme), height=430, margin_t=120, legend_y=1.16)
+    return figure.figure(template=style.template(theme), height=430, margin_t=120, legend_y=1.16)
 
 
-def _few(figure: go.Figure, sides: Sides, colours: dict[str, str]) -> None:
+def _few(figure: Sketch, sides: Sides, colours: dict[str, str]) -> None:
     """Quality against cost: each model's best settings, beside each other where they cost the same."""
     if sides.few.empty:
         return
@@ -113,7 +112,7 @@ def crowded(bends: pd.DataFrame) -> float:
     return max(heights, default=1.0)
 
 
-def _what_leaves(figure: go.Figure, bends: pd.DataFrame, theme: style.Theme) -> None:
+def _what_leaves(figure: Sketch, bends: pd.DataFrame, theme: style.Theme) -> None:
     """A path that bends sharply at one end would flatten all others: it leaves the panel, and a note says so."""
     top = 1.15 * crowded(bends)
     figure.update_yaxes(range=[0, top], row=1, col=2)

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from ..model_or_solver import LARGER, Answer, share
 from ..numbers import interval, number
 from ..tables import each
 from . import style
+from .sketch import Sketch
 
 COLUMNS = 2
 
@@ -27,7 +27,7 @@ def model_or_solver(answers: Sequence[Answer], colours: dict[str, str], theme: s
         return style.empty("No sampler's steps were measured beside a model's errors.", theme)
     columns = min(COLUMNS, len(answers))
     rows = math.ceil(len(answers) / columns)
-    figure = make_subplots(
+    figure = Sketch(
         rows=rows, cols=columns, shared_xaxes=True, horizontal_spacing=0.07,
         vertical_spacing=0.26 / rows, subplot_titles=[style.heading(one.title, _summary(one)) for one in answers],
     )  # fmt: skip
@@ -47,17 +47,14 @@ def model_or_solver(answers: Sequence[Answer], colours: dict[str, str], theme: s
     figure.update_xaxes(title_text="noise level σ", row=rows)
     figure.update_yaxes(ticksuffix="%")
     figure.update_yaxes(title_text="moves samples, of the data's spread<br>per e-fold (factor 2.7) of σ", col=1)
-    style.titles(figure)
-    return figure.update_layout(
-        template=style.template(theme), height=150 + 260 * rows, margin_t=110, legend_y=1 + 0.2 / rows
-    )
+    return figure.figure(template=style.template(theme), height=150 + 260 * rows, margin_t=110, legend_y=1 + 0.2 / rows)
 
 
 def _summary(one: Answer) -> str:
     return f"{LARGER[one.culprit]}: model at least {share(one.model)}, sampler {share(one.solver)}"
 
 
-def _model(figure: go.Figure, one: Answer, colour: str, place: dict[str, int]) -> None:
+def _model(figure: Sketch, one: Answer, colour: str, place: dict[str, int]) -> None:
     hover = [
         f"<b>the model</b> at σ {number(row.sigma, 2)}<br>{number(100 * row.size, 2)}% per e-fold"
         f"<br>{style.text(row.because) or 'none is proven'}"
@@ -69,7 +66,7 @@ def _model(figure: go.Figure, one: Answer, colour: str, place: dict[str, int]) -
     )  # fmt: skip
 
 
-def _solver(figure: go.Figure, intervals: pd.DataFrame, place: dict[str, int], theme: style.Theme) -> float:
+def _solver(figure: Sketch, intervals: pd.DataFrame, place: dict[str, int], theme: style.Theme) -> float:
     """Draws it, and gives its height."""
     x: list[float] = []
     y: list[float] = []
@@ -89,7 +86,7 @@ def _solver(figure: go.Figure, intervals: pd.DataFrame, place: dict[str, int], t
     return max(y)
 
 
-def _legend(figure: go.Figure, theme: style.Theme) -> None:
+def _legend(figure: Sketch, theme: style.Theme) -> None:
     quiet = style.quiet(theme)
     figure.add_scatter(
         x=[None], y=[None], mode="markers", name="the model's proven error", row=1, col=1, hoverinfo="skip",

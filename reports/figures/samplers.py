@@ -20,6 +20,7 @@ from ..cheapest import SETTING, WITHIN, Answer, cheapest, judged, measured
 from ..numbers import interval, number
 from ..tables import better, by, each
 from . import style
+from .sketch import Sketch
 
 DODGE = 0.022
 """Between neighbours at the same cost, of the whole span of log evaluations: so that intervals don't overlap."""
@@ -66,7 +67,7 @@ def samplers(
     rows = judged(rows, metric) if better(metric) else rows.reset_index(drop=True).assign(verdict="unknown")
     one = len(set(rows["model"])) == 1
     lines = list(_by_sampler(rows, colours, theme) if one else _by_model(rows, colours))
-    figure = go.Figure()
+    figure = Sketch()
     if one:
         _front(figure, rows, theme)
     span = math.log10(max(rows["evaluations"].max() / rows["evaluations"].min(), 1.5))
@@ -75,7 +76,7 @@ def samplers(
         _draw(figure, line, shift, rows, theme)
         _ring(figure, line.rows, shift, chosen, theme)
     _axes(figure, rows, metric, beside=set(shifts) != {1.0})
-    log = figure.layout.yaxis.type == "log"
+    log = figure.layout["yaxis"].get("type") == "log"
     answer = cheapest(rows, metric)
     if answer is not None:
         _within(figure, answer.best, metric, theme)
@@ -84,7 +85,7 @@ def samplers(
     _legend(figure, one, theme)
     _names(figure, lines, rows, log)
     _note_what_leaves(figure, rows, one, theme)
-    return figure.update_layout(
+    return figure.figure(
         template=style.template(theme), height=HEIGHT, margin={"t": 44, "r": 150, "b": 76}, legend_traceorder="normal"
     )
 
@@ -129,7 +130,7 @@ def best_so_far(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
     return ordered[values < values.cummin().shift(fill_value=math.inf)]
 
 
-def _front(figure: go.Figure, rows: pd.DataFrame, theme: style.Theme) -> None:
+def _front(figure: Sketch, rows: pd.DataFrame, theme: style.Theme) -> None:
     front = best_so_far(rows, _metric(rows))
     figure.add_scatter(
         x=[*front["evaluations"], rows["evaluations"].max()], y=[*front["value"], front["value"].iloc[-1]],
@@ -142,7 +143,7 @@ def _metric(rows: pd.DataFrame) -> str:
     return str(rows["metric"].iloc[0])
 
 
-def _draw(figure: go.Figure, line: _Line, shift: float, every: pd.DataFrame, theme: style.Theme) -> None:
+def _draw(figure: Sketch, line: _Line, shift: float, every: pd.DataFrame, theme: style.Theme) -> None:
     """The line, then its points; of a staircase, points off it small and without intervals."""
     rows = line.rows
     corners = best_so_far(rows, _metric(rows)) if line.steps else rows
@@ -190,12 +191,12 @@ def _hover(row: Any) -> str:
     )
 
 
-def _within(figure: go.Figure, best: pd.Series, metric: str, theme: style.Theme) -> None:
+def _within(figure: Sketch, best: pd.Series, metric: str, theme: style.Theme) -> None:
     """The strip of values within 5% of the best."""
     end = best["value"] * (1 + WITHIN if better(metric) == "lower" else 1 - WITHIN)
-    figure.add_hrect(
-        y0=min(best["value"], end), y1=max(best["value"], end), line_width=0, layer="below",
-        fillcolor=_near(theme),
+    figure.add_shape(
+        type="rect", x0=0, x1=1, xref="x domain", y0=min(best["value"], end), y1=max(best["value"], end), yref="y",
+        line_width=0, layer="below", fillcolor=_near(theme),
     )  # fmt: skip
 
 
@@ -205,7 +206,7 @@ def _near(theme: style.Theme) -> str:
 
 
 def _ring(
-    figure: go.Figure, rows: pd.DataFrame, shift: float, chosen: Mapping[str, object] | None, theme: style.Theme
+    figure: Sketch, rows: pd.DataFrame, shift: float, chosen: Mapping[str, object] | None, theme: style.Theme
 ) -> None:
     """Around the point of the chosen setting, where it is one of these."""
     if chosen is None:
@@ -219,24 +220,22 @@ def _ring(
         )  # fmt: skip
 
 
-def _places(figure: go.Figure, lines: Sequence[_Line], shifts: Sequence[float], log: bool) -> np.ndarray:
+def _places(figure: Sketch, lines: Sequence[_Line], shifts: Sequence[float], log: bool) -> np.ndarray:
     """Where all points stand, in pixels from the panel's lower left corner. Shape (n, 2)."""
     x = np.concatenate([np.log10(line.rows["evaluations"] * shift) for line, shift in zip(lines, shifts, strict=True)])
     values = np.concatenate([line.rows["value"] for line in lines])
     with np.errstate(divide="ignore", invalid="ignore"):  # a value not above 0 has left a logarithmic panel
         y = np.log10(values) if log else values
-    ends = np.array([figure.layout.xaxis.range, figure.layout.yaxis.range], float)
+    ends = np.array([figure.layout[axis]["range"] for axis in ("xaxis", "yaxis")], float)
     return np.asarray((np.column_stack((x, y)) - ends[:, 0]) / (ends[:, 1] - ends[:, 0]) * PANEL)
 
 
-def _point_out(
-    figure: go.Figure, answer: Answer, shift: float, others: np.ndarray, log: bool, theme: style.Theme
-) -> None:
+def _point_out(figure: Sketch, answer: Answer, shift: float, others: np.ndarray, log: bool, theme: style.Theme) -> None:
     """Names the pick, above or below it, where its name covers the fewest points and stays in the panel."""
     pick, lower = answer.pick, better(answer.metric) == "lower"
     x = math.log10(pick["evaluations"] * shift)
     y = math.log10(pick["value"]) if log else float(pick["value"])
-    (left, right), (bottom, top) = figure.layout.xaxis.range, figure.layout.yaxis.range
+    (left, right), (bottom, top) = (figure.layout[axis]["range"] for axis in ("xaxis", "yaxis"))
     at = ((x - left) / (right - left), (y - bottom) / (top - bottom))
     name = style.short(answer.title(pick), 44)
     anchor = "left" if at[0] < 0.25 else "right" if at[0] > 0.75 else "center"
@@ -261,10 +260,10 @@ def room(x: float, y: float, width: float, anchor: str, others: np.ndarray, up: 
     return float(places[int(np.argmin(covered))]) if places else float(sides[1] * AWAY[0])
 
 
-def _names(figure: go.Figure, lines: Sequence[_Line], rows: pd.DataFrame, log: bool) -> None:
+def _names(figure: Sketch, lines: Sequence[_Line], rows: pd.DataFrame, log: bool) -> None:
     """Each line's name at its right end, moved apart where they would meet."""
     loud = [line for line in lines if line.loud]
-    low, high = figure.layout.yaxis.range
+    low, high = figure.layout["yaxis"]["range"]
     ends = [best_so_far(one.rows, _metric(rows)).iloc[-1] if one.steps else one.rows.iloc[-1] for one in loud]
     heights = [(math.log10(end["value"]) if log else end["value"]) for end in ends]
     places = spread([(height - low) / (high - low) for height in heights], LEAST_GAP)
@@ -292,10 +291,10 @@ def spread(places: Sequence[float], gap: float) -> list[float]:
     return [float(one) for one in result]
 
 
-def _legend(figure: go.Figure, one: bool, theme: style.Theme) -> None:
+def _legend(figure: Sketch, one: bool, theme: style.Theme) -> None:
     quiet, share = style.quiet(theme), f"{100 * WITHIN:.0f}%"
     mark = {"size": 9, "line": {"width": 1.6, "color": quiet}}
-    entries = [
+    entries: list[tuple[str, dict[str, Any]]] = [
         (f"within {share} of the best", {"marker": {"symbol": "square", "size": 12, "color": _near(theme)}}),
         (f"may be within {share}", {"marker": {"symbol": "circle", "color": quiet, **mark}}),
         ("surely not", {"marker": {"symbol": "circle", "color": style.ground(theme), **mark}}),
@@ -307,7 +306,7 @@ def _legend(figure: go.Figure, one: bool, theme: style.Theme) -> None:
     figure.add_scatter(x=[None], y=[None], mode="lines", name=name, hoverinfo="skip", line=line)
 
 
-def _axes(figure: go.Figure, rows: pd.DataFrame, metric: str, beside: bool) -> None:
+def _axes(figure: Sketch, rows: pd.DataFrame, metric: str, beside: bool) -> None:
     least, most = int(rows["evaluations"].min()), int(rows["evaluations"].max())
     places = [least * 2**power for power in range(math.floor(math.log2(most / least) + 0.1) + 1)]
     pad = 0.06 * math.log10(max(most / least, 1.5))
@@ -341,7 +340,7 @@ def reach(rows: pd.DataFrame) -> tuple[float, float]:
     return (max(bottom, low / 2.5) if low > 0 else bottom), top
 
 
-def _note_what_leaves(figure: go.Figure, rows: pd.DataFrame, one: bool, theme: style.Theme) -> None:
+def _note_what_leaves(figure: Sketch, rows: pd.DataFrame, one: bool, theme: style.Theme) -> None:
     low, high = reach(rows)
     beyond = rows[(rows["value"] > high) | (rows["value"] < low)].sort_values("value", ascending=False)
     if beyond.empty:

@@ -63,8 +63,9 @@ class Sketch:
         x, y = self.axes(row, col)
         self.data.append({"type": "scatter", "xaxis": x, "yaxis": y, **trace})
 
-    def add_annotation(self, row: int | None = None, col: int = 1, **note: Any) -> None:
-        x, y = self.axes(row, col) if row else ("paper", "paper")
+    def add_annotation(self, row: int = 1, col: int = 1, **note: Any) -> None:
+        """At a place of a panel's axes, unless `xref` and `yref` say otherwise."""
+        x, y = self.axes(row, col)
         self.layout["annotations"].append({"xref": x, "yref": y, **note})
 
     def add_shape(self, **shape: Any) -> None:

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from ..numbers import interval, number, percent
 from ..tables import by, cell_title, each
 from ..trajectories import FIRST, SETTING, Quantity, of_quantity
 from . import style
+from .sketch import Sketch
 
 LOG_FROM = 200.0
 """Values above 0 that span more than this factor stand on a logarithmic axis."""
@@ -31,7 +31,7 @@ def steps(table: pd.DataFrame, one: Quantity, colours: dict[str, str], theme: st
     if rows.empty:
         return style.empty("No step of this sampler was measured so.", theme)
     scale = 100.0 if one == FIRST else 1.0
-    figure, dashes = go.Figure(), style.DASHES
+    figure, dashes = Sketch(), style.DASHES
     for index, (model, own) in enumerate(by(rows, "model")):
         _staircase(figure, own.sort_values("index"), model, colours[model], dashes[index % len(dashes)], scale)
     low, high = float(rows["sigma"].min()) / math.e, float(rows["sigma"].max())
@@ -44,10 +44,10 @@ def steps(table: pd.DataFrame, one: Quantity, colours: dict[str, str], theme: st
     figure.update_yaxes(title_text=unit, ticksuffix="%" if one == FIRST else "")
     if one == FIRST:
         figure.update_yaxes(rangemode="tozero")
-    return figure.update_layout(template=style.template(theme), height=360)
+    return figure.figure(template=style.template(theme), height=360)
 
 
-def _staircase(figure: go.Figure, rows: pd.DataFrame, model: str, colour: str, dash: str, scale: float) -> None:
+def _staircase(figure: Sketch, rows: pd.DataFrame, model: str, colour: str, dash: str, scale: float) -> None:
     begins = rows["sigma"].to_numpy(float)
     ends = np.where(rows["sigma_next"] > 0, rows["sigma_next"], begins / math.e).astype(float)
     x = np.column_stack((begins, ends)).ravel()
@@ -83,7 +83,7 @@ def walks(
     if not panels:
         return style.empty("Nothing was measured of whole walks in this run.", theme)
     lines = [rows["setting"].nunique() for _, rows in panels]
-    figure = make_subplots(
+    figure = Sketch(
         rows=len(panels), cols=1, row_heights=[count + 0.5 for count in lines],
         vertical_spacing=min(0.9 / len(panels), 62 / (ROW * sum(lines) + 62 * len(panels))),
         subplot_titles=[style.heading(one.name, one.meaning) for one, _ in panels],
@@ -112,12 +112,11 @@ def walks(
             range=[len(names) - 0.5, -0.5], row=row, col=1,
         )  # fmt: skip
         for optimal in rows["optimal"].dropna().unique():
-            line = {"color": style.quiet(theme), "width": 1.5, "dash": "dash"}
-            figure.add_vline(x=optimal, line=line, row=row, col=1)
-    style.titles(figure)
-    figure.update_annotations(x=0, xanchor="left", align="left")
+            figure.down(optimal, row, color=style.quiet(theme), width=1.5, dash="dash")
+    for title in figure.layout["annotations"]:
+        title |= {"x": 0, "xanchor": "left", "align": "left"}
     height = 120 + ROW * sum(lines) + 62 * len(panels)
-    return figure.update_layout(
+    return figure.figure(
         template=style.template(theme), height=height, margin={"t": 100, "b": 30}, legend_y=1 + 52 / (height - 130)
     )
 

@@ -202,11 +202,6 @@ def ratio_ticks(low: float, high: float) -> tuple[list[float], list[str]]:
     return places, ["same" if abs(place - 1) < 1e-9 else percent(place).replace(".0%", "%") for place in places]
 
 
-def titles(figure: go.Figure) -> None:
-    """Panel titles in the figure's own size: `make_subplots` writes them in 16."""
-    figure.update_annotations(font_size=13)
-
-
 def heading(title: str, note: str) -> str:
     """A panel's title with a quiet line under it."""
     return f"<b>{text(title)}</b><br><span style='font-size:11px'>{text(note)}</span>"
