@@ -24,7 +24,8 @@ SEEN = """() => {
     curve: look("#figure-noise-levels .lines path.js-line", "stroke"),
     verdict: look("b.worse", "color"),
     filters: [...document.querySelectorAll("*")].filter(one => getComputedStyle(one).filter !== "none").length,
-    buttons: [...document.querySelectorAll("#figure-pairs .updatemenu-item-rect")].map(one => getComputedStyle(one).fill),
+    buttons: [...document.querySelectorAll("#figure-pairs .updatemenu-item-rect")]
+      .map(one => getComputedStyle(one).fill),
     images: [...document.querySelectorAll(".imagelayer .im image")].map(one => one.href.baseVal),
   };
 }"""
