@@ -35,9 +35,13 @@ def quality(view: View) -> None:
     model = "" if of == ALL else str(of)
     chosen = _chosen(right, table)
     rows = table[table["model"] == model] if model else table
-    _answer(view, rows, metric, model)
+    answer = _answer(rows, metric)
+    doubts = st.container()
     figure = view.report.samplers(metric, view.theme, model, chosen)
     show(figure, FIGURE, on_select=_clicked, selection_mode="points")
+    if answer is not None:
+        with doubts:  # above the figure, which does not wait for them
+            _doubts(view, answer, model)
     asked = f"samplers({metric!r}, model={model!r}" + (f", chosen={chosen!r})" if chosen else ")")
     offer(view, "samplers", figure, lambda: rows, asked)
     _behind(view, chosen)
@@ -73,14 +77,19 @@ def _clicked() -> None:
     st.session_state["samples_of"] = titles[0] if titles else NONE
 
 
-def _answer(view: View, rows: pd.DataFrame, metric: str, model: str) -> None:
-    """The sentence, its doubt in it; at once whether another metric contradicts it; then what else it may be."""
+def _answer(rows: pd.DataFrame, metric: str) -> Answer | None:
+    """The sentence, its doubt in it."""
     answer = cheapest(rows, metric)
     if answer is None:
         st.caption(plain(f"No setting is called the best: {metric} has no known direction, or no value above 0."))
-        return
-    st.markdown(f"**{plain(answer.headline)}**")
-    told = [against(answer, other) for other in _others(view, metric, model)]
+    else:
+        st.markdown(f"**{plain(answer.headline)}**")
+    return answer
+
+
+def _doubts(view: View, answer: Answer, model: str) -> None:
+    """Whether another metric contradicts it; then what else it may be."""
+    told = [against(answer, other) for other in _others(view, answer.metric, model)]
     contrary = [words for words, sure in told if sure]
     if contrary:
         st.markdown(f":material/warning: **Metrics contradict each other.** {plain(' '.join(contrary))}")

@@ -162,7 +162,9 @@ def judged(table: pd.DataFrame, metric: str) -> pd.DataFrame:
     most = difference + np.hypot(ends[:, 1] - loss, down)
     verdict = np.select([np.isnan(least + most), most <= 0, least > 0], ["unknown", "within", "beyond"], "may be")
     verdict[top] = "unknown" if np.isnan(ends[top]).any() else "within"
-    return rows.assign(near=difference <= 0, verdict=verdict).assign(near=lambda one: one["near"] | (one.index == top))
+    near = difference <= 0
+    near[top] = True
+    return rows.assign(near=near, verdict=verdict)
 
 
 def measured(row: pd.Series[Any]) -> str:
@@ -172,8 +174,8 @@ def measured(row: pd.Series[Any]) -> str:
 
 def _first(rows: pd.DataFrame, metric: str) -> Any:
     """The index of the best value; of equals, that of the least cost."""
-    ordered = rows.sort_values(["value", "evaluations"], ascending=[better(metric) == "lower", True], kind="stable")
-    return ordered.index[0]
+    loss = rows["value"].to_numpy(float) * (1.0 if better(metric) == "lower" else -1.0)
+    return rows.index[np.lexsort((rows["evaluations"], loss))[0]]
 
 
 def _spent(row: pd.Series[Any]) -> str:

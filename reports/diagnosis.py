@@ -306,23 +306,39 @@ def judge(
 def judged(
     rule: Rule, rows: pd.DataFrame, beside: pd.DataFrame, errors: pd.Series, spread: float, alpha: float
 ) -> pd.DataFrame:
-    """The rows by level, with the corrected interval, the side of the healthy range, and the size; 0 if none is out."""
-    rows = rows.sort_values("level").reset_index(drop=True)
+    """Columns level, in order, sigma, value, the corrected interval low and high, size and side of the healthy range.
+
+    rows: of the rule's curve; beside: of all quantities of its probe and slice. Below the least size the side is 0.
+    """
+    rows = rows.iloc[np.argsort(rows["level"].to_numpy(), kind="stable")]
+    level, sigma, value = (rows[name].to_numpy() for name in ("level", "sigma", "value"))
     low, high = _interval(rows, alpha)
-    rows, side = rows.assign(low=low, high=high), _side(rule, low, high)
-    if not side.any():
-        return rows.assign(size=0.0, side=0)
+    side, size = _side(rule, low, high), np.zeros(len(rows))
+    if side.any():
+        size = _size(rule, level, sigma, value, beside, errors, spread)
+        side = np.where(size >= rule.least, side, 0)
+    return pd.DataFrame(
+        {"level": level, "sigma": sigma, "value": value, "low": low, "high": high, "size": size, "side": side}
+    )
+
+
+def _size(
+    rule: Rule,
+    level: np.ndarray,
+    sigma: np.ndarray,
+    value: np.ndarray,
+    beside: pd.DataFrame,
+    errors: pd.Series,
+    spread: float,
+) -> np.ndarray:
     if rule.share is None:
-        size = np.clip(np.maximum(rows["value"] - rule.high, rule.low - rows["value"]), 0.0, None)
-    else:
-        told: dict[int, dict[str, float]] = {}
-        missing = dict.fromkeys(beside["quantity"].unique().tolist(), math.nan)
-        for level, name, value in beside[["level", "quantity", "value"]].itertuples(index=False):
-            told.setdefault(level, {**missing})[name] = value
-        share = [rule.share(told[level]) for level in rows["level"]]
-        removable = np.clip(share, 0, None) * errors.reindex(rows["level"]).to_numpy()
-        size = np.sqrt(removable / (spread**2 + np.square(rows["sigma"].to_numpy())))
-    return rows.assign(size=size, side=np.where(np.asarray(size) >= rule.least, side, 0))
+        return np.asarray(np.clip(np.maximum(value - rule.high, rule.low - value), 0.0, None))
+    told: dict[int, dict[str, float]] = {}
+    missing = dict.fromkeys(beside["quantity"].unique().tolist(), math.nan)
+    for at, name, found in zip(*(beside[column].tolist() for column in ("level", "quantity", "value")), strict=True):
+        told.setdefault(at, {**missing})[name] = found
+    removable = np.clip([rule.share(told[at]) for at in level.tolist()], 0, None) * errors.reindex(level).to_numpy()
+    return np.asarray(np.sqrt(removable / (spread**2 + np.square(sigma))))
 
 
 def _interval(rows: pd.DataFrame, alpha: float) -> tuple[np.ndarray, np.ndarray]:

@@ -6,9 +6,10 @@ runs -> collect -> Tables -> compare.py (what differs) -> noise_levels, samplers
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, namedtuple
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -209,8 +210,13 @@ def overview(tables: Tables, comparisons: Sequence[Comparison]) -> pd.DataFrame:
 
 
 def each(frame: pd.DataFrame) -> Iterator[Any]:
-    """Rows as named tuples, whose fields the type checker lets pass."""
-    return iter(frame.itertuples(index=False))
+    """Rows as named tuples, whose fields the type checker lets pass: `itertuples`, where tables are small and many."""
+    return map(_row(tuple(frame.columns))._make, zip(*(frame[name].tolist() for name in frame), strict=True))
+
+
+@cache
+def _row(names: tuple[str, ...]) -> Any:
+    return namedtuple("Row", names, rename=True)
 
 
 def by(frame: pd.DataFrame, column: str) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -289,5 +295,6 @@ def _ratios(comparison: Comparison) -> pd.DataFrame:
 
 def _in_order(frame: pd.DataFrame, labels: Sequence[str], then: Sequence[str]) -> pd.DataFrame:
     rank = {label: position for position, label in enumerate(labels)}
-    ordered = frame.assign(_rank=frame["model"].map(rank)).sort_values(["_rank", *then], kind="stable")
-    return ordered.drop(columns="_rank").reset_index(drop=True)
+    keys = frame[list(then)].assign(_rank=frame["model"].map(rank)).reset_index(drop=True)
+    order = keys.sort_values(["_rank", *then], kind="stable").index
+    return frame.iloc[order].reset_index(drop=True)

@@ -125,9 +125,10 @@ def dodges(costs: Sequence[Sequence[float]], span: float) -> list[float]:
 
 def best_so_far(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
     """The rows, in order of evaluations, that are better than all of no more: the corners of a staircase."""
-    ordered = rows.sort_values(["evaluations", "value"], ascending=[True, better(metric) != "higher"], kind="stable")
-    values = ordered["value"] if better(metric) != "higher" else -ordered["value"]
-    return ordered[values < values.cummin().shift(fill_value=math.inf)]
+    loss = rows["value"].to_numpy(float) * (1.0 if better(metric) != "higher" else -1.0)
+    order = np.lexsort((loss, rows["evaluations"]))
+    before = np.minimum.accumulate(np.concatenate(([math.inf], loss[order][:-1])))
+    return rows.iloc[order[loss[order] < before]]
 
 
 def _front(figure: Sketch, rows: pd.DataFrame, theme: style.Theme) -> None:
