@@ -13,7 +13,8 @@ from .conditioning import numbered
 from .denoiser import Denoiser
 from .losing import pictured
 from .noise import Noise
-from .planning import Cell, Plan, class_labels, course, filmable, grid_named, sample_ids
+from .planned_cells import Cell, class_labels, course, filmable, grid_named, sample_ids
+from .planning import Plan
 from .probes import curves, denoising_error, measure, measure_until
 from .probes.worst import Worst
 from .records import ADDED, PICTURES, SETTING, TABLES

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
-from .planning import Plan, class_labels
+from .planned_cells import class_labels
+from .planning import Plan
 from .samplers import GRIDS
 
 

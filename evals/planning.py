@@ -1,17 +1,12 @@
-"""From a suite to a plan: load everything it names, check that all fits together, split it into cells."""
+"""From a suite to a plan: load everything it names, check that all fits together, list its cells.
+
+Suite -> prepare -> Plan (its cells: planned_cells.py) -> runner.py. What can be known to fail is known here.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import itertools
-import json
-import os
-import platform
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,44 +14,19 @@ from torch import Tensor
 from ..errors import ConfigError, DataError
 from . import noise as noise_module
 from .commit import current_commit
-from .conditioning import GuidedDenoiser, captioned, steered
+from .conditioning import captioned, steered
 from .data import METADATA, DataSet, load_data, seen_by
-from .denoiser import Cond, Denoiser
-from .identity import identity
+from .denoiser import Denoiser
+from .environment import describe_environment, usable_device
 from .levels import log_snr_levels
-from .losing import kept_of_a_level
 from .models import load_model
 from .neighbours import Training
 from .noise import Noise
-from .probes import SETS, Probe, Subject, cost, probe
-from .records import Kind
-from .samplers import GRIDS, Grid, Solver, solver
+from .planned_cells import Cell, hashed, planned_cells, seeds_of
+from .probes import SETS, Probe, Subject, probe
 from .samplers.grids import finite_range
 from .scoring import Scorer
-from .store import sheet_holds
-from .suite import GuidanceAt, Sampling, Suite, seed_range
-from .trajectories import Course, trajectory_probe
-from .trajectories import cost as trajectory_cost
-
-NATIVE = "native"
-"""Stands where a grid's name would, for samplers that bring their own."""
-
-
-@dataclass(frozen=True)
-class Cell:
-    """The smallest piece of a run: executed whole, stored whole."""
-
-    kind: Kind
-    model: str
-    title: str
-    key: str
-    evaluations: int
-    """Network evaluations it will take; of an adaptive pass, at most."""
-    sampler: str | None = None
-    steps: int | None = None
-    grid: str | None = None
-    guidance: str = ""
-    """Name of the suite's setting; empty for the model as it was declared."""
+from .suite import Suite
 
 
 @dataclass(frozen=True)
@@ -118,7 +88,7 @@ def prepare(
 
     Raises ConfigError, DataError or LoadError: whatever can be known to fail is known here.
     """
-    device = _checked_device(device)
+    device = usable_device(device)
     data = load_data(suite.data.source, folder).first(_least(suite.data.limit, limit))
     denoisers = {}
     for model in suite.models:
@@ -139,9 +109,9 @@ def prepare(
         "noise": noise_module.FINGERPRINT,
         "seed": str(suite.seed),
         "data": data.digest,
-        "levels": _hash([float(sigma) for sigma in sigmas]),
+        "levels": hashed([float(sigma) for sigma in sigmas]),
         "draws": _draws(suite),
-        "seeds": _seeds(sampling, limit) if sampling else "",
+        "seeds": seeds_of(sampling, limit) if sampling else "",
         "features": scorer.fingerprint if scorer else "",
     }
     environment = describe_environment(device)
@@ -150,154 +120,17 @@ def prepare(
     trusted = [name for name, denoiser in denoisers.items() if denoiser.traits.trusted]
     if trusted:
         environment["trusted_pickles"] = ", ".join(trusted)
-    cells = _cells(suite, denoisers, data, train, sigmas, probes, subjects, fingerprint, environment, limit)
+    cells = planned_cells(suite, denoisers, data, train, sigmas, probes, subjects, fingerprint, environment, limit)
     for denoiser in denoisers.values():
         denoiser.evaluations = 0
     training = Training(train, data) if train and sampling and sampling.thumbnails and data.images.ndim == 4 else None
     # what follows from other cells decides nothing: runs made before there were such cells are found again
     keys = [cell.key for cell in cells if cell.kind != "losses"]
-    run_id = f"{suite.name}-{_hash([*keys, suite.name, suite.baseline_name])[:8]}"
+    run_id = f"{suite.name}-{hashed([*keys, suite.name, suite.baseline_name])[:8]}"
     return Plan(
         suite, run_id, data, denoisers, sigmas, cells, fingerprint, environment, scorer, probes, subjects, training,
         batch_size,
     )  # fmt: skip
-
-
-def course(denoiser: Denoiser, sampler: str, steps: int, grid: str, seed: int, data: DataSet) -> Course:
-    """What the trajectory probes look at, by a suite's names."""
-
-    def cond(sample_ids: Tensor) -> Cond:
-        labels = class_labels(denoiser, sample_ids)
-        return {} if labels is None else {"class_labels": labels}
-
-    return Course(denoiser, lambda: solver(sampler), steps, grid_named(grid), Noise(seed), cond, data)
-
-
-def class_labels(denoiser: Denoiser, sample_ids: Tensor) -> Tensor | None:
-    """Labels for sampling a class-conditional model: ids go round the classes, so every stretch of ids is balanced."""
-    classes = denoiser.traits.classes
-    return None if classes is None else sample_ids % classes
-
-
-def _cells(
-    suite: Suite,
-    denoisers: dict[str, Denoiser],
-    data: DataSet,
-    train: DataSet | None,
-    sigmas: Tensor,
-    probes: dict[str, list[Probe]],
-    subjects: dict[str, Subject],
-    fingerprint: dict[str, str],
-    environment: dict[str, str],
-    limit: int | None,
-) -> list[Cell]:
-    stack = {name: environment[name] for name in ("torch", "diffusers", "sigmascope", "device", "device_name")}
-    trained_on = train.digest if train else ""
-    cells = []
-    for name, denoiser in denoisers.items():
-        common = [name, identity(denoiser), fingerprint, stack, suite.micro_batch]
-        if suite.probes is not None:
-            also = f" and {len(probes[name])} more probes" if probes[name] else ""
-            title = f"{name} · denoising error{also} at {len(sigmas)} levels"
-            settings = [common, title, suite.probes.use, suite.probes.worst, trained_on]
-            count = cost(probes[name], len(sigmas), suite.probes.draws, len(data.images))
-            target = suite.probes.target
-            if target is not None:
-                whole = len(sigmas) * suite.probes.draws * len(data.images)
-                count += target.most(len(sigmas), len(data.images)) - whole
-                title += f", to {target.precision:.2g} of the error"
-                settings += [target.precision, target.draws, target.budget]
-            cells.append(Cell("probe", name, title, _hash(settings)[:16], count))
-        if suite.sampling is None:
-            continue
-        cells += _sampling_cells(suite, name, denoiser, subjects, [common], trained_on, limit)
-    return [*cells, *_losing_cells(suite, denoisers, cells, len(sigmas), len(data.images))]
-
-
-def _losing_cells(
-    suite: Suite, denoisers: dict[str, Denoiser], cells: list[Cell], levels: int, images: int
-) -> list[Cell]:
-    """Of every candidate, after all else: the images where it loses most against the baseline, in both models."""
-    probed = {cell.model: cell for cell in cells if cell.kind == "probe"}
-    if suite.probes is None or suite.baseline_name not in probed:
-        return []
-    base, found = suite.baseline_name, []
-    for name, cell in probed.items():
-        shape = denoisers[name].image_shape
-        count = kept_of_a_level(suite.probes.worst, cell.evaluations, levels, images, shape) if name != base else 0
-        if count > 0:
-            title = f"{name} · pictures where it loses most against {base}"
-            key = _hash(["losses", cell.key, probed[base].key, count])[:16]
-            found.append(Cell("losses", name, title, key, 2 * levels * count))
-    return found
-
-
-def _sampling_cells(
-    suite: Suite,
-    name: str,
-    own: Denoiser,
-    subjects: dict[str, Subject],
-    common: list[Any],
-    trained_on: str,
-    limit: int | None,
-) -> list[Cell]:
-    """Every sampler x steps x grid x guidance of one model, each followed by a look at its steps if there is one."""
-    sampling = suite.sampling
-    assert sampling is not None
-    samples = len(sample_ids(_seeds(sampling, limit)))
-    watched = min(samples, sampling.probe_samples)
-    guidances = _guidances(name, own, sampling)
-    cells = []
-    for sampler, steps in itertools.product(sampling.samplers, sampling.steps):
-        grids = [NATIVE] if solver(sampler).own_clock else sampling.grids
-        for grid, guidance in itertools.product(grids, guidances):
-            title = f"{name} · {sampler}, {steps} steps" + (f", {grid}" if len(grids) > 1 else "")
-            title += f", guidance {guidance.name}" if guidance else ""
-            denoiser = steered(own, guidance.scale, guidance.interval) if guidance else own
-            per_sample = _evaluations_per_sample(title, denoiser, sampler, steps, grid)
-            setting = (sampler, steps, grid, guidance.name if guidance else "")
-            # a setting without guidance keeps the key it had before there was such an axis
-            what = [*common, sampler, steps, grid, *([guidance.name] if guidance else [])]
-            beside = [trained_on] if trained_on and sampling.thumbnails else []
-            key = _hash([*what, sampling.metrics, sampling.thumbnails, *beside])[:16]
-            cells.append(Cell("sample", name, title, key, per_sample * samples, *setting))
-            if not sampling.looked_at(sampler, steps):
-                continue
-            shot = min(samples, sampling.film) if filmable(denoiser, solver(sampler)) else 0
-            _check_film(title, shot, steps, denoiser)
-            if not (sampling.probes or shot):
-                continue
-            walked = course(denoiser, sampler, steps, grid, suite.seed, subjects[name].data)
-            each = _evaluations_per_walk(title, walked, sampling.probes) if sampling.probes else 0
-            count = each * watched + shot * (per_sample + steps)
-            key = _hash([*what, sampling.probes, watched, *([shot] if shot else [])])[:16]
-            cells.append(Cell("trajectory", name, f"{title}, step by step", key, count, *setting))
-    return cells
-
-
-def _check_film(title: str, samples: int, steps: int, denoiser: Denoiser) -> None:
-    pictures, room = 2 * steps + 1, sheet_holds(*denoiser.image_shape[-2:]) if samples else 0
-    if samples * pictures > room:
-        raise ConfigError(
-            f"{title}: a film of {samples} samples is {samples * pictures} pictures, and a sheet holds {room} of this "
-            f"size; expected film of at most {room // pictures}"
-        )
-
-
-def filmable(denoiser: Denoiser, method: Solver) -> bool:
-    """Whether there are pictures of scaled states to keep."""
-    return len(denoiser.image_shape) == 3 and not method.own_clock
-
-
-def _guidances(name: str, denoiser: Denoiser, sampling: Sampling) -> Sequence[GuidanceAt | None]:
-    """The suite's settings; a model that is conditioned on nothing is sampled once, as it is."""
-    if not sampling.guidance or (denoiser.traits.classes is None and not isinstance(denoiser, GuidedDenoiser)):
-        return [None]
-    try:
-        steered(denoiser, 1.0)
-    except ConfigError as error:
-        raise ConfigError(f"sampling.guidance: model {name!r}: {error}") from error
-    return sampling.guidance
 
 
 def _subjects(
@@ -330,40 +163,6 @@ def _probes(suite: Suite, subject: Subject) -> list[Probe]:
     named = {one.name for one in chosen}
     chosen += [one for one in map(probe, sets) if one.name not in named and one.applies(subject)]
     return chosen
-
-
-def grid_named(name: str) -> Grid | None:
-    return None if name == NATIVE else GRIDS[name]
-
-
-def _evaluations_per_sample(title: str, denoiser: Denoiser, sampler: str, steps: int, grid: str) -> int:
-    """How often the network is asked for one sample; also finds out early that a sampler can't do these steps."""
-    method = solver(sampler)
-    try:
-        sigmas = method.levels(denoiser, grid_named(grid), steps)
-        return round(method.evaluations(sigmas) * _asked_twice(denoiser, sigmas))
-    except ConfigError as error:
-        raise ConfigError(f"{title}: {error}") from error
-
-
-def _asked_twice(denoiser: Denoiser, sigmas: Tensor) -> float:
-    """Network evaluations in a step's evaluation, on average: guidance takes two where it acts."""
-    if not isinstance(denoiser, GuidedDenoiser) or denoiser.guidance.scale == 1.0:
-        return 1.0
-    low, high = denoiser.guidance.interval
-    inside = float(((sigmas[:-1] >= low) & (sigmas[:-1] <= high)).double().mean())
-    return 1.0 if denoiser.guidance.scale == 0.0 and inside == 1.0 else 1.0 + inside
-
-
-def _evaluations_per_walk(title: str, walked: Course, names: list[str]) -> int:
-    """How often the network is asked for one sample's trajectory probes, which are checked here."""
-    chosen = [trajectory_probe(name) for name in names]
-    try:
-        for one in chosen:
-            one.check(walked)
-        return trajectory_cost(walked, chosen)
-    except (ConfigError, DataError) as error:
-        raise ConfigError(f"{title}: {error}") from error
 
 
 def _levels(suite: Suite, denoisers: dict[str, Denoiser], images: int) -> Tensor:
@@ -409,31 +208,6 @@ def _check_fits(name: str, denoiser: Denoiser, data: DataSet, device: torch.devi
         raise DataError(f"model {name!r}: expected labels 0..{classes - 1}, got {seen} in {data.source}")
 
 
-def describe_environment(device: torch.device) -> dict[str, str]:
-    """What may differ between two comparable runs."""
-    packages = ("sigmascope", "torch", "torchmetrics", "diffusers", "numpy")
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
-    return {
-        **{package: version(package) for package in packages},
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "device": device.type,
-        "device_name": name,
-        "threads": str(torch.get_num_threads()),
-        "tf32": str(torch.backends.cuda.matmul.allow_tf32),
-        "cpus": str(os.cpu_count()),
-    }
-
-
-def _checked_device(device: torch.device | str) -> torch.device:
-    try:
-        checked = torch.device(device)
-        torch.empty(0, device=checked)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"device: expected one this torch can use, such as cpu, got {device!r}: {error}") from error
-    return checked
-
-
 def _draws(suite: Suite) -> str:
     """Noise draws of each image; adaptive passes to any precision share theirs, in one order."""
     if suite.probes is None:
@@ -441,19 +215,5 @@ def _draws(suite: Suite) -> str:
     return str(suite.probes.draws) if suite.probes.target is None else "adaptive"
 
 
-def _seeds(sampling: Sampling, limit: int | None) -> str:
-    ids = seed_range(sampling.seeds)
-    return f"{ids[0]}-{ids[:limit][-1]}"
-
-
-def sample_ids(seeds: str) -> Tensor:
-    ids = seed_range(seeds)
-    return torch.arange(ids.start, ids.stop)
-
-
 def _least(*limits: int | None) -> int | None:
     return min((limit for limit in limits if limit is not None), default=None)
-
-
-def _hash(content: Any) -> str:
-    return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).hexdigest()

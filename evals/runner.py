@@ -13,7 +13,8 @@ from ..errors import ModelError
 from .cells import work
 from .denoiser import Denoiser
 from .journal import Journal
-from .planning import Cell, Plan
+from .planned_cells import Cell
+from .planning import Plan
 from .probes import Subject
 from .records import CellRecord, ModelRecord, PendingCell, RunRecord, Status
 from .store import CellResult, Run, Writer
