@@ -18,6 +18,7 @@ from ..reports.kept import KeptGate, Side, read_gate
 from ..reports.policy import DENOISING_ERROR
 from ..reports.text import plain as flat
 from ..reports.verdicts import Outcome
+from . import phone
 from .history import history
 from .view import View, plain
 from .ways import lead
@@ -64,7 +65,7 @@ def _gates(view: View) -> None:
     st.dataframe(
         table.style.apply(lambda _: [f"color: {one}; font-weight: 600" for one in colours], subset=["verdict"]),
         hide_index=True, key=TABLE, on_select=partial(_clicked, list(read)), selection_mode="single-row",
-        row_height=_height(table),
+        row_height=_height(table), column_order=phone.first(table, "verdict", "worst check"),
         column_config={name: st.column_config.TextColumn(width=width) for name, width in WIDTHS.items()},
     )  # fmt: skip
     _evidence(view, read[st.selectbox("Gate", list(read), key="gate", bind="query-params")])

@@ -11,6 +11,7 @@ from ..evals.headlines import ALL_LEVELS
 from ..metrics.directions import better
 from ..reports.figures.overview import leaderboard as drawn
 from ..reports.leaderboard import excerpt, measures, ranked
+from . import phone
 from .downloads import offer
 from .view import View, follow, show
 
@@ -40,7 +41,9 @@ def page(view: View) -> None:
     show(figure, FIGURE, on_select=_opened, selection_mode="points")
     follow(view)
     offer(view, "leaderboard", figure, partial(_whole, table), _python(view, str(own), measure))
-    st.dataframe(_whole(table.head(SHOWN)), hide_index=True)
+    listed = _whole(table.head(SHOWN))
+    first = phone.first(listed, "rank", "model", "value", "low", "high")
+    st.dataframe(listed, hide_index=True, column_order=first)
 
 
 def _whole(table: pd.DataFrame) -> pd.DataFrame:

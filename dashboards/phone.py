@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 from streamlit.components.v2 import component
@@ -73,6 +74,11 @@ def look(key: str) -> None:
 def narrow() -> bool:
     """What the browser has said; before it has, whether it calls itself a phone's."""
     return bool(st.session_state.get("narrow", "Mobi" in st.context.headers.get("User-Agent", "")))
+
+
+def first(table: pd.DataFrame, *columns: str) -> list[str] | None:
+    """`column_order` of a table: these first in a narrow window, where a finger must move it to see the others."""
+    return [*columns, *(str(name) for name in table if name not in columns)] if narrow() else None
 
 
 def _told() -> None:

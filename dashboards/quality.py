@@ -14,6 +14,7 @@ import streamlit as st
 from ..reports.cheapest import SETTING, WITHIN, Answer, against, by_model, cheapest, measured
 from ..reports.tables import cell_title, metric_names
 from ..reports.tables import samplers as samplers_table
+from . import phone
 from .downloads import offer
 from .view import View, go_to, plain, show
 
@@ -142,4 +143,4 @@ def _each_model(table: pd.DataFrame, metric: str) -> None:
             for model, one in answers.items()
         ]
     )  # fmt: skip
-    st.dataframe(rows, hide_index=True)
+    st.dataframe(rows, hide_index=True, column_order=phone.first(rows, "model", "evaluations"))

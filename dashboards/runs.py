@@ -79,9 +79,11 @@ def page(view: View) -> None:
     shown = answer.head(SHOWN)
     many = f"{SHOWN} of the {len(answer):,} found" if len(answer) > SHOWN else f"{len(answer):,}"
     st.caption(f"{many} of {len(runs):,} runs. A click on the left edge of a row opens its run.")
+    table = _table(shown)
+    first = phone.first(table, "run", "gate", "worst level", "of")
     st.dataframe(
-        _table(shown), hide_index=True, key=TABLE, on_select=partial(_opened, list(shown["id"])),
-        selection_mode="single-row", column_config=_COLUMNS, column_order=FIRST if phone.narrow() else None,
+        table, hide_index=True, key=TABLE, on_select=partial(_opened, list(shown["id"])),
+        selection_mode="single-row", column_config=_COLUMNS, column_order=first,
     )  # fmt: skip
     follow(view)
     if view.index.problems:
@@ -131,10 +133,6 @@ def _values(column: pd.Series[Any], most: int = 200) -> list[str]:
 def _opened(ids: list[str]) -> None:
     for row in st.session_state[TABLE].selection.rows:
         st.session_state["run"] = ids[row]
-
-
-FIRST = ("run", "gate", "worst level", "of", "created (UTC)", "status", "data", "models", "name", "commit", "minutes")
-"""Columns where few are seen before a finger moves the table."""
 
 
 def _table(runs: pd.DataFrame) -> pd.DataFrame:
