@@ -157,33 +157,31 @@ def as_markdown(found: AnyAttribution, subject: Subject) -> str:
 
 def as_html(found: AnyAttribution, subject: Subject) -> str:
     """One file that opens offline, a figure per metric. Names are text, whatever they hold."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
     from plotly.offline import get_plotlyjs
 
+    from .figures import style
     from .figures.attribution import attribution
+    from .html import ENVIRONMENT, drawn
 
-    loader = PackageLoader("sigmascope.reports")
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     metrics = [
         {
             "title": metric,
             "sentence": sentence(found, metric, subject),
-            "figure": Markup(
-                attribution(found, metric).to_html(
-                    full_html=False, include_plotlyjs=False, config={"displaylogo": False}, div_id=f"figure-{index}"
-                )
+            "drawn": drawn(
+                f"attribution-{index}", attribution(found, metric), attribution(found, metric, theme="dark")
             ),
             "rows": rows(found, metric),
             "curves": curve_rows(found, metric),
         }
         for index, metric in enumerate(found.metrics)
     ]
-    return environment.get_template("attribution.html.j2").render(
+    return ENVIRONMENT.get_template("attribution.html.j2").render(
         subject=subject,
         metrics=metrics,
         columns=list(COLUMNS),
         cost=cost(found),
+        style=style,
         plotlyjs=Markup(get_plotlyjs()),
     )
 

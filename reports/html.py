@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import plotly.graph_objects as go
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
@@ -24,21 +25,21 @@ from .tables import cell_title
 from .text import plain
 from .verdicts import Outcome, Verdict
 
-_ENVIRONMENT = Environment(
+ENVIRONMENT = Environment(
     loader=PackageLoader("sigmascope.reports"),
     autoescape=True,
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_ENVIRONMENT.filters.update(number=number, percent=percent, signed=signed, plain=plain)
-_ENVIRONMENT.globals.update(interval=interval, reach=reach, cell_title=cell_title, places=places, kind_of=kind_of)
+ENVIRONMENT.filters.update(number=number, percent=percent, signed=signed, plain=plain)
+ENVIRONMENT.globals.update(interval=interval, reach=reach, cell_title=cell_title, places=places, kind_of=kind_of)
 
 
 def page(report: Report, verdict: Verdict | None = None, command: str = "", title: str | None = None) -> str:
     """Report -> HTML. Names from the runs are text wherever they stand, whatever they hold."""
     runs = report.runs
-    return _ENVIRONMENT.get_template("report.html.j2").render(
+    return ENVIRONMENT.get_template("report.html.j2").render(
         headline=_headline(report, verdict),
         title=title or ", ".join(dict.fromkeys(run.record.name for run in runs) or reversed(report.tables.labels)),
         report=report,
@@ -72,17 +73,20 @@ class Drawn:
 
 
 def _drawn(plate: Plate) -> Drawn:
+    return drawn(plate.name, plate.make(), plate.make(theme="dark"))
+
+
+def drawn(name: str, figure: go.Figure, dark: go.Figure) -> Drawn:
     """Drawn by the page's one plotly.js. Plotly escapes what would end its script."""
     config = {
         "displaylogo": False,
         "responsive": True,
         "modeBarButtonsToRemove": ["lasso2d", "select2d", "autoScale2d"],
-        "toImageButtonOptions": {"format": "png", "scale": 2, "filename": plate.name},
+        "toImageButtonOptions": {"format": "png", "scale": 2, "filename": name},
     }
-    figure, name = plate.make(), f"figure-{plate.name}"
-    piece = figure.to_html(full_html=False, include_plotlyjs=False, config=config, div_id=name)
-    dark = themes.difference(figure, plate.make(theme="dark"))
-    return Drawn(Markup(piece), json.dumps(narrow(figure)), json.dumps(dark), least_width(figure))
+    piece = figure.to_html(full_html=False, include_plotlyjs=False, config=config, div_id=f"figure-{name}")
+    inks = themes.difference(figure, dark)
+    return Drawn(Markup(piece), json.dumps(narrow(figure)), json.dumps(inks), least_width(figure))
 
 
 def _chips(report: Report) -> dict[str, Markup]:

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 from sigmascope.reports import html
+from sigmascope.reports.attribution import as_html
 from sigmascope.reports.figures import style
 from sigmascope.reports.report import Report
 
+from .test_attribution import SUBJECT, made
 from .test_page import Opened
 
 pytestmark = pytest.mark.browser
@@ -96,3 +98,19 @@ def test_on_a_dark_phone_panels_stand_under_one_another(browser: Any, written: P
     as_on("dark", page.evaluate(SEEN), report)
     assert page.evaluate(places) == before
     opened.all_is_well()
+
+
+def test_an_attribution_follows_its_reader_too(browser: Any, tmp_path: Path) -> None:
+    path = tmp_path / "attribution.html"
+    path.write_text(as_html(made((0.01, 0.81, 0.18), 0.03), SUBJECT), encoding="utf-8")
+    opened = Opened(browser, path, 1280, 720)
+    page = opened.page
+    seen = """() => [["body", "backgroundColor"], [".x2title", "fill"]].map(
+        ([where, what]) => getComputedStyle(document.querySelector(where))[what])"""
+    assert page.evaluate(seen) == [rgb(style.ground("light")), rgb(style.ink("light"))]
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_function("drawnDark")
+    assert page.evaluate(seen) == [rgb(style.ground("dark")), rgb(style.ink("dark"))]
+    opened.all_is_well()
+    small = Opened(browser, path, 390, 844)
+    small.all_is_well()
