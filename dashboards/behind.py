@@ -82,7 +82,7 @@ def _losses(view: View, comparison: Comparison, at: int) -> pd.DataFrame:
 
 def _chosen(place: st.delta_generator.DeltaGenerator, kept: pd.DataFrame, losses: pd.DataFrame | None) -> int | None:
     """The image to follow, of those that were kept or lose most, or that a click or an address named."""
-    known = set(kept["image"].astype(int)) | set([] if losses is None else losses["image"].head(LISTED).astype(int))
+    known = set(kept["image"].astype(int)) | set([] if losses is None else losses["image"].astype(int))
     held = st.session_state.get("image")
     known |= {int(held)} if held is not None else set()
     chosen = place.selectbox(

@@ -76,6 +76,7 @@ def _pair(view: View, candidates: list[str]) -> None:
     report = view.report
     worst = max(report.bands, key=lambda band: band.ratio, default=None)
     index = candidates.index(worst.model) if worst else 0
+    index = 0 if "candidate" in st.session_state else index  # a link has chosen one
     candidate = st.sidebar.selectbox("Candidate", candidates, index=index, key="candidate", bind="query-params")
     comparison = next(one for one in report.comparisons if one.candidate == candidate)
     models = [comparison.baseline, comparison.candidate]
@@ -84,7 +85,10 @@ def _pair(view: View, candidates: list[str]) -> None:
         st.caption("No sampler kept images here, so there are none to flip between.")
     else:
         st.subheader(plain(f"{comparison.baseline} and {candidate}, the same seeds"))
-        st.caption(PAIRS)
+        if report.sampled(setting).alike(comparison.baseline, candidate):
+            st.info("The same images, pixel by pixel: this setting asks both networks only where they answer alike.")
+        else:
+            st.caption(PAIRS)
         figure = report.pairs(models, setting, view.theme)
         show(figure, "pairs-figure")
         offer(view, "pairs", figure, lambda: comparison.metrics, f"pairs({models!r}, {setting!r})")

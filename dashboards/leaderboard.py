@@ -34,7 +34,7 @@ def page(view: View) -> None:
         told = f"Geometric mean over all {table['where'].iloc[0]}: History's number while its slider holds all. "
     st.caption(
         f"{told}{alike:,} of {len(view.index.runs):,} runs can be compared with this one: they share its data, levels, "
-        f"seeds and features. {int(table['tied'].sum()):,} of {len(table):,} models tie with the first."
+        f"seeds and features. {_tied(table)}"
     )
     top = excerpt(table, [view.run.id])
     figure = drawn(top, measure, better(measure), view.run.id, view.report.colours(view.theme), view.theme)
@@ -46,8 +46,18 @@ def page(view: View) -> None:
     st.dataframe(listed, hide_index=True, column_order=first)
 
 
+def _tied(table: pd.DataFrame) -> str:
+    """How many models' own intervals reach the first's: a coarser question than the report asks of pairs."""
+    tied = int(table["tied"].iloc[1:].sum())
+    return (
+        f"Of {len(table):,} models {tied or 'none'} {'tie' if tied > 1 else 'ties'} with the first, by intervals of "
+        "their own; a report, which compares image by image, tells more apart."
+    )
+
+
 def _whole(table: pd.DataFrame) -> pd.DataFrame:
-    return table.drop(columns="tied").assign(tied=table["tied"].map({True: "with the first", False: ""}))
+    tied = table["tied"] & (table["rank"] > 1)
+    return table.drop(columns="tied").assign(tied=tied.map({True: "with the first", False: ""}))
 
 
 def _python(view: View, protocol: str, measure: str) -> str:

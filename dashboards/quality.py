@@ -35,7 +35,7 @@ def quality(view: View) -> None:
     of = middle.selectbox("Models", models, key="samplers_of", bind="query-params")
     model = "" if of == ALL else str(of)
     chosen = _chosen(right, table)
-    rows = table[table["model"] == model] if model else table
+    rows = samplers_table(view.report.tables, metric, model) if model else table
     answer = _answer(rows, metric)
     doubts = st.container()
     figure = view.report.samplers(metric, view.theme, model, chosen)
@@ -104,8 +104,7 @@ def _others(view: View, metric: str, model: str) -> list[Answer]:
     """The same question by the other metrics."""
     answers = []
     for other in metric_names(view.report.tables):
-        table = samplers_table(view.report.tables, other)
-        answer = cheapest(table[table["model"] == model] if model else table, other) if other != metric else None
+        answer = cheapest(samplers_table(view.report.tables, other, model), other) if other != metric else None
         answers += [answer] if answer else []
     return answers
 

@@ -197,7 +197,7 @@ def go_to(view: View, path: str, label: str, **chosen: str) -> None:
     """A link to another page of the same run, with its widgets set; nothing where there is no such page."""
     if path in view.pages:
         keep = {"run": view.run.id, "baseline": st.session_state["baseline"]}
-        st.page_link(view.pages[path], label=label, query_params={**keep, **chosen})
+        st.page_link(view.pages[path], label=label, icon=":material/arrow_forward:", query_params={**keep, **chosen})
 
 
 def gone_to(view: View, path: str, **chosen: str) -> None:

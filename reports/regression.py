@@ -19,6 +19,8 @@ from .numbers import sigma_range
 GREW = 1.1
 """Times as much as the baseline's, and LITTLE more: less is no growth to speak of. The model's has no interval."""
 HALF = 0.5
+SAME = 1e-6
+"""Levels this near, relatively, are one."""
 
 Pair = tuple[Answer, Answer]
 """The model's answer and its baseline's, in one sampler setting."""
@@ -47,7 +49,7 @@ def lost(answers: Sequence[Answer], model: str, baseline: str) -> tuple[str, str
             f"samples by {share(worst.solver)} of the data's spread instead of {share(beside.solver)}."
         )
         rest = f"The model's proven errors did not grow: {share(own.model)}, {share(base.model)} in {baseline}."
-        return first, f"{rest} The sampler is the same, so {model}'s paths are harder to follow."
+        return first, f"{rest} The sampler is the same: its steps follow {model}'s paths less well."
     first = f"{model} moves samples off by no more than {baseline} does, model and sampler together."
     return first, (
         f"The model's proven errors move them by {share(own.model)} of the data's spread ({share(base.model)} in "
@@ -90,11 +92,18 @@ def _sampler_grew(own: Answer, base: Answer) -> bool:
 def _beside(own: Answer, base: Answer, band: tuple[float, float] | None) -> str:
     """What the sampler's steps did meanwhile, in one setting."""
     change = f"({share(own.solver)}, {share(base.solver)} in {base.setting['model']})"
+    if band and not _touches(own, band):
+        return f"With {own.steps} no step begins or ends at those levels: samples can hardly show it."
     if not _sampler_grew(own, base):
         if own.culprit == "the sampler" and base.culprit == "the sampler":
             return f"With {own.steps} the sampler's steps are the larger error in both alike {change}."
         return f"With {own.steps} the sampler's steps lose no more than before {change}."
     return f"With {own.steps} the sampler's steps lose more too {change}{_grown(own, base, band)}"
+
+
+def _touches(one: Answer, band: tuple[float, float]) -> bool:
+    """Whether a step begins in the band; it ends where the next begins."""
+    return bool(one.intervals["sigma"].between(band[0] * (1 - SAME), band[1] * (1 + SAME)).any())
 
 
 def _grown(own: Answer, base: Answer, band: tuple[float, float] | None) -> str:
@@ -104,7 +113,7 @@ def _grown(own: Answer, base: Answer, band: tuple[float, float] | None) -> str:
         return (
             f"{where}, just where the model's errors grew: its field is rougher there, so that is the model's as well."
         )
-    return f"{where}, with the same sampler: the model's paths are harder to follow."
+    return f"{where}, with the same sampler: its steps follow the model's paths less well."
 
 
 def _where(own: Answer, base: Answer) -> str:
@@ -143,4 +152,4 @@ def _inside(own: Answer, base: Answer, band: tuple[float, float]) -> float:
 
 
 def _alike(own: pd.Series, theirs: pd.Series) -> bool:
-    return len(own) == len(theirs) and bool(np.allclose(own, theirs, rtol=1e-6))
+    return len(own) == len(theirs) and bool(np.allclose(own, theirs, rtol=SAME))

@@ -103,7 +103,7 @@ RULES: tuple[SamplerRule, ...] = (
         "local_error",
         "share",
         1 / 3,
-        "loses over a third of what it loses at all in one step, much longer than its neighbours",
+        "makes one step much longer than its neighbours, and loses over a third of all it loses there",
         "levels left out of the grid; `sigmascope advise` proposes where to spend steps",
         "the errors of a given number of steps add up to least where all steps err alike",
         where=much_longer,

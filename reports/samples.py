@@ -61,6 +61,12 @@ class Sampled:
         known = [name for name in numeric if name not in _FACTS and self.table[name].notna().any()]
         return sorted(known, key=lambda name: list(SCORES).index(name) if name in SCORES else len(SCORES))
 
+    def alike(self, one: str, other: str) -> bool:
+        """Whether two models kept the same samples, pixel by pixel."""
+        ours, theirs = self.kept.get(one, {}), self.kept.get(other, {})
+        same = (np.array_equal(image, theirs[sample]) for sample, image in ours.items())
+        return bool(ours) and ours.keys() == theirs.keys() and all(same)
+
     def values(self, score: str, model: str) -> dict[int, float]:
         """A model's samples, those most worth looking at first, without those that have no such score."""
         values = self.table[self.table["model"] == model].set_index("sample")[score].dropna()

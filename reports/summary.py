@@ -122,7 +122,9 @@ def _of_samples(metrics: pd.DataFrame) -> str:
     """What the metrics of samples say for sure, in any sampler setting."""
     worse, better = _count(metrics, "worse"), _count(metrics, "better")
     counts = [f"{count} {word}" for count, word in ((worse, "worse"), (better, "better")) if count]
-    return f"of {len(metrics)} sample scores {', '.join(counts)}" if counts else ""
+    if not len(metrics):
+        return ""
+    return f"of {len(metrics)} sample scores {', '.join(counts) or 'none told apart'}"
 
 
 def _worst_level(levels: pd.DataFrame) -> str:

@@ -116,13 +116,15 @@ def floor(tables: Tables) -> pd.DataFrame:
     return joined.assign(floor=joined["error"] - joined["value"].astype(float))[["model", "level", "floor"]]
 
 
-def samplers(tables: Tables, metric: str) -> pd.DataFrame:
-    """A row per model x sampler x steps x grid x guidance for one metric, with its place on the Pareto front.
+def samplers(tables: Tables, metric: str, model: str = "") -> pd.DataFrame:
+    """A row per model x sampler x steps x grid x guidance for one metric, with its place on the Pareto front: that of
+    all models, or of one alone.
 
     `front`: no other setting dominates it, that is, needs no more evaluations and scores no worse, and is better in one
     of the two. `contender`: no setting of no more evaluations is better by more than this one's interval.
     """
-    frame = tables.metrics[tables.metrics["metric"] == metric].dropna(subset=["value"]).copy()
+    frame = tables.metrics[tables.metrics["metric"] == metric].dropna(subset=["value"])
+    frame = frame[frame["model"] == model].copy() if model else frame.copy()
     cost, value, low, high = (frame[name].to_numpy(float) for name in ("evaluations", "value", "low", "high"))
     higher = better(metric) == "higher"
     frame["front"] = pareto(cost, -value if higher else value)

@@ -102,7 +102,7 @@ def _curve(figure: Sketch, rows: pd.DataFrame, colour: str, symbol: str, is_base
     figure.add_scatter(
         x=rows["sigma"], y=rows["error"], mode="lines+markers", name=_legend_name(rows, is_baseline),
         legendgroup=name, line=style.line(colour, is_baseline), marker={"size": 6, "color": colour, "symbol": symbol},
-        text=hover, hoverinfo="text", customdata=rows[["model", "level"]], row=1, col=1,
+        text=hover, hoverinfo="text", customdata=rows[["model", "level"]], **style.CHOSEN, row=1, col=1,
     )  # fmt: skip
 
 
@@ -122,7 +122,7 @@ def _ratio(figure: Sketch, rows: pd.DataFrame, colour: str, symbol: str) -> None
     figure.add_scatter(
         x=rows["sigma"], y=np.log(rows["ratio"]), mode="lines+markers", name=name, legendgroup=name, showlegend=False,
         line={"color": colour, "width": 2}, marker={"size": 6, "color": colour, "symbol": symbol},
-        text=hover, hoverinfo="text", customdata=rows[["model", "level"]], row=2, col=1,
+        text=hover, hoverinfo="text", customdata=rows[["model", "level"]], **style.CHOSEN, row=2, col=1,
     )  # fmt: skip
 
 

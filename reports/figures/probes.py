@@ -177,5 +177,5 @@ def _line(
     figure.add_scatter(
         x=rows["sigma"], y=rows["value"], mode="lines+markers", name=name, legendgroup=name, showlegend=False,
         line=style.line(colour, beneath), marker={"size": 6, "color": colour, "symbol": symbol},
-        text=hover, hoverinfo="text", customdata=rows[["model", "level"]], row=row, col=1,
+        text=hover, hoverinfo="text", customdata=rows[["model", "level"]], **style.CHOSEN, row=row, col=1,
     )  # fmt: skip

@@ -118,13 +118,16 @@ def _strip(
 
 
 def _name(row: Any, by_level: bool) -> str:
-    """ "#335 (6) <b>+45%</b><br>0.066 → 0.096": squared error, of the baseline first where it is known."""
+    """ "#335 (6) +45%<br><b>0.066 → 0.096</b>": squared error, of the baseline first where it is known.
+
+    Bold is what rows are ordered by.
+    """
     label = f" ({row.label})" if row.label >= 0 else ""
     head = f"σ {number(row.sigma, 2)}" if by_level else f"#{row.image}{label}"
     if np.isnan(row.base):
         return f"{head}<br><b>{number(row.error, 2)}</b>"
-    change = f" <b>{percent(row.error / row.base)}</b>" if row.base > 0 else ""
-    return f"{head}{change}<br>{number(row.base, 2)} → {number(row.error, 2)}"
+    change = f" {percent(row.error / row.base)}" if row.base > 0 else ""
+    return f"{head}{change}<br><b>{number(row.base, 2)} → {number(row.error, 2)}</b>"
 
 
 def levels(shown: Mapping[str, Shown], colours: dict[str, str], theme: style.Theme = "light") -> go.Figure:

@@ -44,6 +44,9 @@ SEEN = 1.04
 BENEATH = 5
 """Pixels of the baseline's curve, drawn first: where another model's lies exactly on it, both are seen."""
 
+CHOSEN = {"selected_marker_size": 12, "unselected_marker_opacity": 1}
+"""A click makes its point larger and fades no other."""
+
 CLEAR = "rgba(0,0,0,0)"  # figures stand on the page's own ground
 
 # ink, quiet ink, grid lines, the ground of what lies over a figure

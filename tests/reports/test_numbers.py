@@ -206,7 +206,7 @@ def test_errors_of_the_worst_images(report: Report, drawn: dict[str, go.Figure])
     """Images' own errors are in the run, not in the JSON; the figure has them as the run does."""
     (own, _), (base, _) = report.worst("digits-regressed"), report.worst("digits-eps")
     both = own.merge(base, on=["level", "image", "draw"])
-    known = {f"{number(one.error_y, 2)} → {number(one.error_x, 2)}" for one in both.itertuples()}
+    known = {f"<b>{number(one.error_y, 2)} → {number(one.error_x, 2)}</b>" for one in both.itertuples()}
     said = [text.split("<br>")[1] for text in drawn["worst-images"].layout.yaxis.ticktext]
     assert said
     assert set(said) <= known

@@ -139,10 +139,10 @@ def test_a_strip_pairs_the_same_image_and_noise() -> None:
     colours = {"a": "#000000", "b": "#ffffff"}
     base = (rows.iloc[1:].assign(tile=0, error=0.08), theirs)
     figure = strips.worst("b", (rows, own), colours, "light", "a", base, "hardest")
-    assert list(figure.layout.yaxis.ticktext) == ["#8 <b>+25%</b><br>0.080 → 0.10", "#7 (1)<br><b>0.20</b>"]
+    assert list(figure.layout.yaxis.ticktext) == ["#8 +25%<br><b>0.080 → 0.10</b>", "#7 (1)<br><b>0.20</b>"]
     assert len(figure.layout.xaxis.ticktext) == 5
     losses = strips.worst("b", (rows, own), colours, "light", "a", base)
-    assert list(losses.layout.yaxis.ticktext) == ["#8 <b>+25%</b><br>0.080 → 0.10"], "only what both kept"
+    assert list(losses.layout.yaxis.ticktext) == ["#8 +25%<br><b>0.080 → 0.10</b>"], "only what both kept"
     one = strips.image("b", (rows, own), 7, colours, "light", "a", base)
     assert list(one.layout.yaxis.ticktext) == ["σ 0.50<br><b>0.20</b>"]
     lone = strips.worst("b", (rows, own), colours, "light")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 from sigmascope.reports.model_or_solver import Answer, Culprit, of_setting
@@ -38,7 +40,7 @@ def test_steps_that_lose_more_where_the_model_does_are_the_models_doing_too() ->
     assert "its field is rougher there" in lost([answer("new", BUMP, near), BASE], "new", "base")[1]
     said = lost([answer("new", BUMP, far), BASE], "new", "base")[1]
     assert "its field is rougher there" not in said
-    assert "the model's paths are harder to follow" in said
+    assert "its steps follow the model's paths less well" in said
 
 
 def test_coarse_steps_that_dominate_in_both_are_said_to_do_so() -> None:
@@ -46,6 +48,14 @@ def test_coarse_steps_that_dominate_in_both_are_said_to_do_so() -> None:
     first, why = lost([*pairs, answer("new", BUMP, [0.02] * 4), BASE], "new", "base")
     assert "comes from the model" in first
     assert "the sampler's steps are the larger error in both alike (80%, 80% in base)" in why
+
+
+def test_steps_that_pass_over_the_models_errors_are_told() -> None:
+    coarse = [answer(name, sizes, [0.2] * 4, 5) for name, sizes in (("new", BUMP), ("base", FLAT))]
+    over = [replace(one, intervals=one.intervals[one.intervals["sigma"] != 1.0]) for one in coarse]
+    said = "With heun, 5 steps (karras) no step begins or ends at those levels"
+    assert said in lost(over, "new", "base")[1]
+    assert said not in lost(coarse, "new", "base")[1]
 
 
 def test_only_the_steps_lose_more() -> None:
@@ -71,7 +81,7 @@ def test_one_settings_steps_against_the_baselines() -> None:
     assert "sigma 1.0–3.0 (6.0% instead of 2.0%), just where the model's errors grew" in said
     alone = answer("other", FLAT, near)
     (said,) = in_steps([alone, BASE], alone.steps, "base")
-    assert said.endswith("with the same sampler: the model's paths are harder to follow."), (
+    assert said.endswith("with the same sampler: its steps follow the model's paths less well."), (
         "its model is the baseline's"
     )
     assert in_steps([answer("new", BUMP, [0.02] * 4), BASE], BASE.steps, "base") == []

@@ -37,7 +37,7 @@ def test_a_runs_only_fault_is_told_with_its_step(tmp_path: Path, monkeypatch: py
     assert [cell.evaluations for cell in run.record.cells] == [cell.evaluations for cell in plan.cells]
     (found,) = sampler_findings(run)
     assert found.intervals == (6,)
-    assert found.text.startswith(f"gaussian · heun, 10 steps, {TORN} loses over a third")
+    assert found.text.startswith(f"gaussian · heun, 10 steps, {TORN} makes one step much longer than its neighbours")
     assert "step 7, from sigma 2.5 to 0.050, local error share 0.99" in found.text
     said = looked_for(run.table("steps"))
     assert all(rule.meaning in said for rule in RULES), "both probes ran: every fault was looked for"

@@ -145,3 +145,18 @@ def test_names_are_text(sampled: Sampled, name: str) -> None:
     figure = samples(renamed, {name: "#0072B2"})
     assert name not in figure.data[-1].hovertext[0]
     assert name not in figure.layout.yaxis.ticktext[0]
+
+
+def test_equal_samples_are_told_pixel_by_pixel() -> None:
+    one, nearly = np.zeros((2, 2, 1), np.uint8), np.eye(2, dtype=np.uint8)[..., None]
+    kept = {
+        "base": {0: one, 1: one},
+        "same": {0: one, 1: one},
+        "near": {0: one, 1: nearly},
+        "few": {0: one},
+        "none": {},
+    }
+    found = Sampled(kept, {}, {}, pd.DataFrame())
+    assert found.alike("base", "same")
+    assert not any(found.alike("base", other) for other in ("near", "few", "none", "absent"))
+    assert not found.alike("none", "none")
