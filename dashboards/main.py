@@ -23,6 +23,7 @@ import plotly.io as pio
 import streamlit as st
 
 from ..reports.figures import style
+from ..reports.figures.sketch import Sketch
 from . import phone, view, ways
 
 
@@ -79,8 +80,19 @@ def main() -> None:
 @cache
 def import_the_rest() -> None:
     """Once a page is drawn and its reader looks at it: what the others import, which takes half a second."""
-    others = [f"{__package__}.{path.replace('-', '_')}" for path in PAGES]
-    Thread(target=lambda: [import_module(name) for name in (*others, "scipy.optimize")], daemon=True).start()
+    Thread(target=_rest, daemon=True).start()
+
+
+def _rest() -> None:
+    """Their modules, scipy's for one figure, and what Plotly imports with the first curve, shade and click."""
+    for path in PAGES:
+        import_module(f"{__package__}.{path.replace('-', '_')}")
+    import_module("scipy.optimize")
+    sketch = Sketch()
+    bars = {"type": "data", "array": [1]}
+    sketch.add_scatter(x=[1], y=[1], line_width=1, marker_size=1, error_x=bars, error_y=bars, **style.CHOSEN)
+    sketch.shade(0, 1, row=1, line_width=0)
+    sketch.figure(template=style.template("light")).to_json()
 
 
 def runs_folder(arguments: Sequence[str], environment: Mapping[str, str]) -> Path:

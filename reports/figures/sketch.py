@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import Any, Literal
 
+import pandas as pd
 import plotly.graph_objects as go
 
 Axis = Literal["x", "y"]
@@ -61,7 +62,8 @@ class Sketch:
 
     def add_scatter(self, row: int = 1, col: int = 1, **trace: Any) -> None:
         x, y = self.axes(row, col)
-        self.data.append({"type": "scatter", "xaxis": x, "yaxis": y, **trace})
+        told = {name: _array(value) for name, value in trace.items()}
+        self.data.append({"type": "scatter", "xaxis": x, "yaxis": y, **told})
 
     def add_annotation(self, row: int = 1, col: int = 1, **note: Any) -> None:
         """At a place of a panel's axes, unless `xref` and `yref` say otherwise."""
@@ -113,6 +115,13 @@ def _stretches(sizes: Sequence[float], spacing: float) -> list[tuple[float, floa
         ends.append((at, at + unit * size))
         at += unit * size + spacing
     return ends
+
+
+def _array(value: Any) -> Any:
+    """Columns as arrays: of tables Plotly asks first, by another library, of which kind they are."""
+    if isinstance(value, dict):
+        return {name: _array(one) for name, one in value.items()}
+    return value.to_numpy() if isinstance(value, pd.Series | pd.DataFrame) else value
 
 
 def _named(axis: str) -> str:
