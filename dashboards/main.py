@@ -24,6 +24,7 @@ import streamlit as st
 
 from ..reports.figures import style
 from ..reports.figures.sketch import Sketch
+from ..reports.report import Report
 from . import phone, view, ways
 
 
@@ -74,17 +75,24 @@ def main() -> None:
     page = st.navigation(list(pages.values()), position="top")
     phone.ask()
     page.run()
-    import_the_rest()
+    look_ahead(chosen.run.digest, chosen.report.tables.baseline, chosen.theme, chosen.report)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)  # type: ignore[untyped-decorator]
+def look_ahead(run: str, baseline: str, theme: style.Theme, _report: Report) -> None:
+    """Once a page is drawn and its reader looks at it: make what most readers open next."""
+    Thread(target=_ahead, args=(_report, theme), daemon=True).start()
+
+
+def _ahead(report: Report, theme: style.Theme) -> None:
+    _rest()
+    import_module(f"{__package__}.noise_levels").ahead(report, theme)
 
 
 @cache
-def import_the_rest() -> None:
-    """Once a page is drawn and its reader looks at it: what the others import, which takes half a second."""
-    Thread(target=_rest, daemon=True).start()
-
-
 def _rest() -> None:
-    """Their modules, scipy's for one figure, and what Plotly imports with the first curve, shade and click."""
+    """What the other pages import, which takes half a second: their modules, what one figure takes of scipy, and what
+    Plotly imports with a first curve, shade and click."""
     for path in PAGES:
         import_module(f"{__package__}.{path.replace('-', '_')}")
     import_module("scipy.optimize")

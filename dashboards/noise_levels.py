@@ -9,9 +9,11 @@ import streamlit as st
 
 from ..metrics.units import Unit
 from ..reports import tables
+from ..reports.figures import style
 from ..reports.negligible import told_least
 from ..reports.numbers import number
 from ..reports.quantities import LOSSES, Curve, offered, quantities, slices, told
+from ..reports.report import Report
 from ..reports.summary import worst_level
 from . import phone
 from .behind import STRIP, images_behind
@@ -20,6 +22,8 @@ from .view import UNIT_NAMES, View, plain, show
 
 NONE = "none"
 FIGURE = "noise-levels-figure"
+SIGMA_DATA = 0.5
+"""EDM's own."""
 
 
 def page(view: View) -> None:
@@ -47,10 +51,21 @@ def page(view: View) -> None:
         _slices(view, curve)
 
 
+def ahead(report: Report, theme: style.Theme) -> None:
+    """Draw what the page shows at first, for the report to remember."""
+    first = _first(report)
+    named = {one.name: one for one in offered(report.tables)}
+    report.noise_levels("x0", theme, SIGMA_DATA, first if first and first.name in named else None, "")
+
+
+def _first(report: Report) -> Curve | None:
+    """The curve of the worst finding."""
+    return next(iter(told(report.diagnoses)), None)
+
+
 def _curve(view: View) -> Curve | None:
     """The probe's curve of the third panel: at first that of the worst finding."""
-    found = offered(view.report.tables)
-    first = next(iter(told(view.report.diagnoses)), None)
+    found, first = offered(view.report.tables), _first(view.report)
     named = {one.name: one for one in reversed(found)}
     names = list(dict.fromkeys(one.name for one in found))
     if not names:
@@ -78,8 +93,8 @@ def _unit() -> tuple[Unit, float]:
     units: list[Unit] = list(get_args(Unit))
     unit = st.selectbox("Error measured in", units, key="unit", bind="query-params", format_func=UNIT_NAMES.__getitem__)
     if unit != "F":
-        return unit, 0.5
-    return unit, st.number_input("sigma_data", min_value=0.01, value=0.5, key="sigma_data", bind="query-params")
+        return unit, SIGMA_DATA
+    return unit, st.number_input("sigma_data", min_value=0.01, value=SIGMA_DATA, key="sigma_data", bind="query-params")
 
 
 def _explained(view: View, curve: Curve | None) -> None:
