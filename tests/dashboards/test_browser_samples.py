@@ -74,6 +74,7 @@ def test_a_run_at_work_is_followed_and_its_memories_are_found(
             gate.passes.release()
         session.join()
         page.locator("b", has_text="complete").wait_for(timeout=PATIENCE_MS)
+        page.locator(".stProgress").first.wait_for(state="detached", timeout=PATIENCE_MS)
         assert page.locator(".stException, .stProgress").count() == 0
 
         page.get_by_role("link", name="Samples", exact=True).click()
