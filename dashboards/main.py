@@ -86,7 +86,8 @@ def look_ahead(run: str, baseline: str, theme: style.Theme, _report: Report) -> 
 
 def _ahead(report: Report, theme: style.Theme) -> None:
     _rest()
-    import_module(f"{__package__}.noise_levels").ahead(report, theme)
+    for page in ("noise_levels", "quality"):
+        import_module(f"{__package__}.{page}").ahead(report, theme)
 
 
 @cache

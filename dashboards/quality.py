@@ -12,6 +12,8 @@ import pandas as pd
 import streamlit as st
 
 from ..reports.cheapest import SETTING, WITHIN, Answer, against, by_model, cheapest, measured
+from ..reports.figures import style
+from ..reports.report import Report
 from ..reports.tables import cell_title, metric_names
 from ..reports.tables import samplers as samplers_table
 from . import phone
@@ -21,6 +23,12 @@ from .view import View, go_to, plain, show
 ALL, NONE = "all models", "none"
 FIGURE = "samplers-figure"
 SHARE = f"{100 * WITHIN:.0f}%"
+
+
+def ahead(report: Report, theme: style.Theme) -> None:
+    """Draw what the tab shows at first, for the report to remember."""
+    for metric in metric_names(report.tables)[:1]:
+        report.samplers(metric, theme, "", None)
 
 
 def quality(view: View) -> None:
