@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from .figures.strips import KEYS
+
 if TYPE_CHECKING:
     from ..evals.store import Run
-
-KEYS = ["level", "image", "draw"]
 
 
 def kept_images(run: Run, model: str) -> tuple[pd.DataFrame, dict[int, np.ndarray]]:

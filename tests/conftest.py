@@ -9,6 +9,9 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 from sigmascope import cli
+from sigmascope.evals.planning import prepare
+from sigmascope.evals.runner import execute
+from sigmascope.evals.suite import read_suite
 
 torch.set_num_threads(1)
 
@@ -62,3 +65,39 @@ def invoke(
         return Result(int(stop.value.code or 0), captured.out, captured.err)
 
     return run
+
+
+WALKED = """
+schema = 1
+name = "walked"
+micro_batch = 16
+[data]
+source = "python:toy:data"
+[[models]]
+name = "one"
+spec = "python:toy:gaussian"
+[[models]]
+name = "two"
+spec = "python:toy:gaussian"
+[probes]
+levels = 4
+use = ["calibration"]
+[sampling]
+samplers = ["euler", "heun"]
+steps = [3]
+seeds = "0-7"
+metrics = []
+probes = ["local_error", "straightness"]
+film = 2
+"""
+
+
+@pytest.fixture(scope="module")
+def walked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose samplers were looked at step by step, of two models that are one."""
+    folder = tmp_path_factory.mktemp("walked")
+    (folder / "suite.toml").write_text(WALKED)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.syspath_prepend(str(Path(__file__).parent / "evals"))
+        execute(prepare(read_suite(folder / "suite.toml"), folder), folder / "runs")
+    return folder / "runs"

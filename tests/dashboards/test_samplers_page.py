@@ -9,10 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from sigmascope.dashboards import quality
-from sigmascope.evals.planning import prepare
-from sigmascope.evals.runner import execute
 from sigmascope.evals.store import Store
-from sigmascope.evals.suite import read_suite
 from sigmascope.reports.cheapest import cheapest
 from sigmascope.reports.figures import pictures
 from sigmascope.reports.figures.film import frames
@@ -24,42 +21,7 @@ from sigmascope.reports.trajectories import of_quantity, of_setting, offered_ste
 
 from .test_pages import open_page, opened, words
 
-EVALS = Path(__file__).parents[1] / "evals"
 TABS = ("Quality and cost", "Model or sampler?", "Step by step", "Film", "Flow or diffusion")
-SUITE = """
-schema = 1
-name = "walked"
-micro_batch = 16
-[data]
-source = "python:toy:data"
-[[models]]
-name = "one"
-spec = "python:toy:gaussian"
-[[models]]
-name = "two"
-spec = "python:toy:gaussian"
-[probes]
-levels = 4
-use = ["calibration"]
-[sampling]
-samplers = ["euler", "heun"]
-steps = [3]
-seeds = "0-7"
-metrics = []
-probes = ["local_error", "straightness"]
-film = 2
-"""
-
-
-@pytest.fixture(scope="module")
-def walked(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run whose samplers were looked at step by step, of two models that are one."""
-    folder = tmp_path_factory.mktemp("walked")
-    (folder / "suite.toml").write_text(SUITE)
-    with pytest.MonkeyPatch.context() as patched:
-        patched.syspath_prepend(str(EVALS))
-        execute(prepare(read_suite(folder / "suite.toml"), folder), folder / "runs")
-    return folder / "runs"
 
 
 @pytest.mark.parametrize("tab", TABS)

@@ -10,10 +10,7 @@ import jsonschema
 import numpy as np
 import pytest
 from sigmascope import reports
-from sigmascope.evals.planning import prepare
-from sigmascope.evals.runner import execute
 from sigmascope.evals.store import Store
-from sigmascope.evals.suite import read_suite
 from sigmascope.reports import machine
 from sigmascope.reports.cheapest import SETTING, cheapest
 from sigmascope.reports.report import Report, assemble
@@ -22,45 +19,16 @@ from sigmascope.reports.trajectories import SETTING as OWN
 from sigmascope.reports.trajectories import of_setting, offered_steps, settings
 
 ROOT = Path(reports.__file__).parent
-SUITE = """
-schema = 1
-name = "walked"
-micro_batch = 16
-[data]
-source = "python:toy:data"
-[[models]]
-name = "one"
-spec = "python:toy:gaussian"
-[[models]]
-name = "two"
-spec = "python:toy:gaussian"
-[probes]
-levels = 4
-use = ["calibration"]
-[sampling]
-samplers = ["euler", "heun"]
-steps = [3]
-seeds = "0-7"
-metrics = []
-probes = ["local_error", "straightness"]
-film = 2
-"""
 
 
 @pytest.fixture(scope="module")
-def walked(tmp_path_factory: pytest.TempPathFactory) -> Report:
-    """A run whose samplers were looked at step by step, of two models that are one."""
-    folder = tmp_path_factory.mktemp("walked")
-    (folder / "suite.toml").write_text(SUITE)
-    with pytest.MonkeyPatch.context() as patched:
-        patched.syspath_prepend(str(ROOT.parent / "tests" / "evals"))
-        execute(prepare(read_suite(folder / "suite.toml"), folder), folder / "runs")
-    return assemble(Store(folder / "runs").runs())
+def steps_report(walked: Path) -> Report:
+    return assemble(Store(walked).runs())
 
 
 @pytest.fixture(scope="module")
-def written(walked: Report) -> dict[str, Any]:
-    content = json.loads(machine.as_json(walked))
+def written(steps_report: Report) -> dict[str, Any]:
+    content = json.loads(machine.as_json(steps_report))
     jsonschema.validate(content, json.loads((ROOT / "schemas" / "report.json").read_text()))
     return {model["model"]: model for model in content["models"]}
 
@@ -104,10 +72,10 @@ def test_the_cheapest_setting(report: Report) -> None:
             assert f"{kept['pick']['sampler']}, {kept['pick']['steps']} steps" in note.text
 
 
-def test_step_by_step(walked: Report, written: dict[str, Any]) -> None:
-    for _, setting in settings(walked.steps).iterrows():
-        for one in offered_steps(of_setting(walked.steps, setting), whole=False):
-            figure = walked.along(setting, one)
+def test_step_by_step(steps_report: Report, written: dict[str, Any]) -> None:
+    for _, setting in settings(steps_report.steps).iterrows():
+        for one in offered_steps(of_setting(steps_report.steps, setting), whole=False):
+            figure = steps_report.along(setting, one)
             for model, kept in written.items():
                 steps = found(kept["steps"], setting, one)
                 at = [place for place, sigma in enumerate(steps["sigma"]) if sigma is not None]
@@ -120,10 +88,10 @@ def test_step_by_step(walked: Report, written: dict[str, Any]) -> None:
                 same(band.y[::-1][: 2 * len(at) : 2], low, scale)
 
 
-def test_whole_walks(walked: Report, written: dict[str, Any]) -> None:
-    whole = offered_steps(walked.steps, whole=True)
-    every = [row for _, row in settings(walked.steps).iterrows()]
-    figure = walked.walks(whole)
+def test_whole_walks(steps_report: Report, written: dict[str, Any]) -> None:
+    whole = offered_steps(steps_report.steps, whole=True)
+    every = [row for _, row in settings(steps_report.steps).iterrows()]
+    figure = steps_report.walks(whole)
     for axis, one in zip(("x", "x2"), whole, strict=True):
         for model, kept in written.items():
             rows = [found(kept["steps"], setting, one) for setting in every]
@@ -134,11 +102,11 @@ def test_whole_walks(walked: Report, written: dict[str, Any]) -> None:
             same(trace.error_x.arrayminus, [row["value"][0] - row["low"][0] for row in rows])
 
 
-def test_model_or_sampler(walked: Report, written: dict[str, Any]) -> None:
+def test_model_or_sampler(steps_report: Report, written: dict[str, Any]) -> None:
     answers = [(model, one) for model, kept in written.items() for one in kept["model_or_solver"]]
-    assert len(answers) == len(walked.solver_answers) == 4
+    assert len(answers) == len(steps_report.solver_answers) == 4
     for model, one in answers:
-        figure = walked.model_or_solver([model], [f"{one['sampler']}, {one['steps']} steps ({one['grid']})"])
+        figure = steps_report.model_or_solver([model], [f"{one['sampler']}, {one['steps']} steps ({one['grid']})"])
         own, sampler = figure.data[:2]
         same(own.x, one["sigma"])
         same(own.y, one["size"], 100.0)
@@ -146,12 +114,12 @@ def test_model_or_sampler(walked: Report, written: dict[str, Any]) -> None:
         spans = [np.log(s / (e or s / np.e)) for s, e in zip(size["sigma"], size["sigma_next"], strict=True)]
         same(sampler.y[1:-1:2] * np.array(spans), size["value"], 100.0)
         same([one["sampler_steps"]], [sum(max(value, 0.0) for value in size["value"])])
-        drawn = next(a for a in walked.solver_answers if a.setting["model"] == model and alike(a.setting, one))
+        drawn = next(a for a in steps_report.solver_answers if a.setting["model"] == model and alike(a.setting, one))
         assert (drawn.culprit, drawn.model, drawn.solver_low) == (one["larger"], one["model"], one["low"])
 
 
-def test_flow_or_diffusion(walked: Report, written: dict[str, Any]) -> None:
-    figure = walked.flow_or_diffusion()
+def test_flow_or_diffusion(steps_report: Report, written: dict[str, Any]) -> None:
+    figure = steps_report.flow_or_diffusion()
     bent = {trace.y[0]: trace for trace in figure.data if trace.xaxis == "x"}
     bends = {trace.legendgroup: trace for trace in figure.data if trace.xaxis == "x2"}
     for model, kept in written.items():
@@ -164,11 +132,11 @@ def test_flow_or_diffusion(walked: Report, written: dict[str, Any]) -> None:
         same(bends[model].x[1::2], paths["end"])
 
 
-def test_films_are_listed(walked: Report, written: dict[str, Any]) -> None:
-    assert len(walked.filmed)
+def test_films_are_listed(steps_report: Report, written: dict[str, Any]) -> None:
+    assert len(steps_report.filmed)
     for model, kept in written.items():
         for film in kept["film"]:
-            rows = of_setting(walked.filmed[walked.filmed["model"] == model], film)
+            rows = of_setting(steps_report.filmed[steps_report.filmed["model"] == model], film)
             assert sorted(set(rows["sample"])) == film["samples"] == [0, 1]
             frames = dict(zip(film["index"], film["sigma"], strict=True))
             for at, sigma in zip(rows["index"], rows["sigma"], strict=True):
