@@ -41,7 +41,7 @@ def attributed(view: View, comparison: Comparison) -> None:
     found, subject = stored(kept.attribution)
     for metric in found.metrics:
         st.markdown(plain(sentence(found, metric, subject)))
-    figure = attribution(found, found.metrics[0], view.theme)
+    figure = attribution(found, found.metrics[0])
     show(figure, "attribution-figure")
     settings = ", ".join(f"{name} {value}" for name, value in subject.settings.items())
     st.caption(plain(f"{kept.when[:16].replace('T', ' ')} UTC; {cost(found)}. {settings}"))

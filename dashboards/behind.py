@@ -40,12 +40,12 @@ def images_behind(view: View, of: str, at: int) -> None:
         chosen = st.container()
     image = _chosen(chosen, kept, losses)
     if image is not None and (kept["image"] == image).any():
-        _strip(view.report.kept_image(of, image, view.theme))
+        _strip(view.report.kept_image(of, image))
         st.caption(f"Image {image} at the noise levels where this model kept it. {NAMED}")
     else:
         if image is not None:
             st.caption(f"No picture of image {image}: a run keeps a few of each level, and {plain(of)} not this one.")
-        _strip(view.report.worst_images(of, at, view.theme, first))
+        _strip(view.report.worst_images(of, at, first=first))
         st.caption(_said(view, None if same else comparison, of, at, first))
     if comparison is None or losses is None:
         return

@@ -13,6 +13,7 @@ from ..reports.figures import style
 from ..reports.report import Report, assemble
 from ..reports.sections import PAIRS
 from ..reports.summary import summary
+from . import window
 from .attributed import attributed
 from .downloads import offer
 from .view import View, at_level, choose_setting, findings, gone_to, plain, recent, show
@@ -47,11 +48,11 @@ def _verdicts(view: View) -> None:
     table = summary(view.report)
     if not any(len(one.metrics) for one in view.report.comparisons):
         table = table.drop(columns=["metrics worse", "metrics better"], errors="ignore")
-    colours = [style.verdict(str(verdict).partition(":")[0], view.theme) for verdict in table["verdict"]]
+    colours = [style.verdict(str(verdict).partition(":")[0], window.theme()) for verdict in table["verdict"]]
     said = [f"color: {colour}; font-weight: 600" for colour in colours]
     st.dataframe(table.style.apply(lambda _: said, subset=["verdict"]), hide_index=True)
     if any(len(one.levels) for one in view.report.comparisons):
-        figure = view.report.where(view.theme)
+        figure = view.report.where()
         clicked = show(figure, WHERE, on_select="rerun", selection_mode="points")
         alone = len(view.report.runs) == 1  # the page of noise levels is of one run
         for point in clicked.selection.points if alone else ():
@@ -89,12 +90,12 @@ def _pair(view: View, candidates: list[str]) -> None:
             st.info("The same images, pixel by pixel: this setting asks both networks only where they answer alike.")
         else:
             st.caption(PAIRS)
-        figure = report.pairs(models, setting, view.theme)
+        figure = report.pairs(models, setting)
         show(figure, "pairs-figure")
         offer(view, "pairs", figure, lambda: comparison.metrics, f"pairs({models!r}, {setting!r})")
     st.subheader("The same noisy image, level by level")
     st.caption(plain(f"At each level the image that {candidate} gets most wrong, of those that both models kept."))
-    figure = report.denoise_strips(models, view.theme)
+    figure = report.denoise_strips(models)
     show(figure, "strips-figure")
     offer(view, "levels", figure, lambda: comparison.levels, f"denoise_strips({models!r})")
     attributed(view, comparison)

@@ -14,11 +14,12 @@ import streamlit as st
 from ..errors import StoreError
 from ..evals.kept import GATES, Entry, entries
 from ..reports.figures import style
+from ..reports.figures.grounds import both
 from ..reports.kept import KeptGate, Side, read_gate
 from ..reports.policy import DENOISING_ERROR
 from ..reports.text import plain as flat
 from ..reports.verdicts import Outcome
-from . import phone
+from . import window
 from .history import history
 from .view import View, plain
 from .ways import lead
@@ -61,17 +62,17 @@ def _gates(view: View) -> None:
     if not read:
         st.info("No gate answers this search.")
         return
-    colours, table = [_ink(gate.verdict.outcome, view.theme) for gate in read.values()], _table(read)
+    colours, table = [_ink(gate.verdict.outcome, window.theme()) for gate in read.values()], _table(read)
     st.dataframe(
         table.style.apply(lambda _: [f"color: {one}; font-weight: 600" for one in colours], subset=["verdict"]),
         hide_index=True, key=TABLE, on_select=partial(_clicked, list(read)), selection_mode="single-row",
-        row_height=_height(table), column_order=phone.first(table, "verdict", "worst check"),
+        row_height=_height(table), column_order=window.first(table, "verdict", "worst check"),
         column_config={name: st.column_config.TextColumn(width=width) for name, width in WIDTHS.items()},
     )  # fmt: skip
     _evidence(view, read[st.selectbox("Gate", list(read), key="gate", bind="query-params")])
 
 
-def _ink(outcome: Outcome, theme: style.Theme) -> str:
+def _ink(outcome: Outcome, theme: style.Theme = "light") -> str:
     return style.verdict(WORDS.get(outcome, ""), theme)
 
 
@@ -137,7 +138,7 @@ def _evidence(view: View, gate: KeptGate) -> None:
     checks = sorted(gate.verdict.checks, key=lambda check: order.index(check.outcome))
     rows = [
         f'<div class="finding">'
-        f'<b style="color:{_ink(check.outcome, view.theme)}">{check.outcome.value}</b>'
+        f'<b style="color:{both(_ink(check.outcome))}">{check.outcome.value}</b>'
         f"<span>{html.escape(flat(check.evidence))}<br><small style='opacity:.7'>"
         f"{html.escape(flat(' · '.join(part for part in (check.metric, check.rule, check.where) if part)))}"
         "</small></span></div>"

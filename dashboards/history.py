@@ -10,13 +10,13 @@ import pandas as pd
 import streamlit as st
 
 from ..errors import StoreError
-from ..evals.store import Run, Store
+from ..evals.store import Run
 from ..reports.figures.history import history as drawn
 from ..reports.figures.history import quantity
 from ..reports.history import LEAST, Reading, Series, joined, readings
 from ..reports.numbers import number
 from ..reports.policy import DENOISING_ERROR
-from ..reports.tables import cell_title, metric_names
+from ..reports.tables import cell_titles, metric_names
 from .downloads import offer
 from .one_run import mean_over, one_run
 from .view import View, go_to, plain, show
@@ -55,7 +55,7 @@ def history(view: View) -> None:
     if len({one.point.run for one in found}) == 1:
         one_run(view, series, quantity(metric), " ".join([over, *[told][: bool(others)]]))
         return
-    figure = drawn(series, view.theme, report.colours(view.theme), view.run.id)
+    figure = drawn(series, colours=report.colours(), chosen=view.run.id)
     show(figure, FIGURE, on_select=_clicked, selection_mode="points")
     st.caption(_explained(series, over))
     if others:
@@ -67,7 +67,7 @@ def history(view: View) -> None:
 
 def _comparable(view: View) -> tuple[list[Run], int]:
     """The complete runs that share the chosen one's fingerprint, newest first, and how many don't; none is opened."""
-    known = Store(view.root).index().runs
+    known = view.index.runs
     complete = known[known["status"] == "complete"]
     protocol = known.loc[known["id"] == view.run.id, "protocol"]
     same = complete[complete["protocol"].isin(protocol)]
@@ -99,7 +99,7 @@ def _band(view: View) -> tuple[float, float] | None:
 def _setting(view: View, metric: str) -> str:
     table = view.report.tables.metrics
     rows = table[table["metric"] == metric].sort_values(["sampler", "evaluations"], kind="stable")
-    titles = list(dict.fromkeys(cell_title(row) for _, row in rows.iterrows()))
+    titles = list(dict.fromkeys(cell_titles(rows)))
     return str(
         st.selectbox("Sampler setting", titles, index=len(titles) - 1, key="history_setting", bind="query-params")
     )

@@ -11,7 +11,7 @@ from ..evals.headlines import ALL_LEVELS
 from ..metrics.directions import better
 from ..reports.figures.overview import leaderboard as drawn
 from ..reports.leaderboard import excerpt, measures, ranked
-from . import phone
+from . import window
 from .downloads import offer
 from .view import View, follow, show
 
@@ -37,12 +37,12 @@ def page(view: View) -> None:
         f"seeds and features. {_tied(table)}"
     )
     top = excerpt(table, [view.run.id])
-    figure = drawn(top, measure, better(measure), view.run.id, view.report.colours(view.theme), view.theme)
+    figure = drawn(top, measure, better(measure), view.run.id, view.report.colours())
     show(figure, FIGURE, on_select=_opened, selection_mode="points")
     follow(view)
     offer(view, "leaderboard", figure, partial(_whole, table), _python(view, str(own), measure))
     listed = _whole(table.head(SHOWN))
-    first = phone.first(listed, "rank", "model", "value", "low", "high")
+    first = window.first(listed, "rank", "model", "value", "low", "high")
     st.dataframe(listed, hide_index=True, column_order=first)
 
 

@@ -22,10 +22,10 @@ from typing import Any
 import plotly.io as pio
 import streamlit as st
 
-from ..reports.figures import style
+from ..reports.figures import grounds, style
 from ..reports.figures.sketch import Sketch
 from ..reports.report import Report
-from . import phone, view, ways
+from . import view, ways, window
 
 
 def _page(module: str) -> Callable[[view.View], None]:
@@ -60,34 +60,39 @@ TRIM = """<style>
     .finding {grid-template-columns: 1fr; line-height: 1.35}
 }
 </style>"""
+INKS = {
+    "light": f"<style>{grounds.stylesheet('screen and (prefers-color-scheme: dark)')}</style>",
+    "dark": f"<style>{grounds.stylesheet()}</style>",
+}
+"""By the theme when the script ran: a light page may become dark with the reader's whole screen."""
 
 
 def main() -> None:
     """One run of the script: what Streamlit does at every interaction."""
     st.set_page_config(page_title="Sigmascope", page_icon="🔬", layout="wide", initial_sidebar_state=SIDEBAR)
-    buttons = f"<style>{style.dark_buttons()}</style>" if view.theme() == "dark" else ""
-    st.html(TRIM + phone.STYLE + buttons)
+    st.html(TRIM + window.STYLE + INKS[window.theme()])
     pages: dict[str, Any] = {}
     ways.arrive()
     chosen = replace(view.choose(runs_folder(sys.argv[1:], os.environ)), pages=pages)
     for path, (title, show) in PAGES.items():
         pages[path] = st.Page(partial(show, chosen), title=title, url_path=path, default=path == "overview")
     page = st.navigation(list(pages.values()), position="top")
-    phone.ask()
+    window.ask()
     page.run()
-    look_ahead(chosen.run.digest, chosen.report.tables.baseline, chosen.theme, chosen.report)
+    view.look_again(chosen.root)
+    look_ahead(chosen.run.digest, chosen.report.tables.baseline, chosen.report)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)  # type: ignore[untyped-decorator]
-def look_ahead(run: str, baseline: str, theme: style.Theme, _report: Report) -> None:
+def look_ahead(run: str, baseline: str, _report: Report) -> None:
     """Once a page is drawn and its reader looks at it: make what most readers open next."""
-    Thread(target=_ahead, args=(_report, theme), daemon=True).start()
+    Thread(target=_ahead, args=(_report,), daemon=True).start()
 
 
-def _ahead(report: Report, theme: style.Theme) -> None:
+def _ahead(report: Report) -> None:
     _rest()
     for page in ("noise_levels", "quality"):
-        import_module(f"{__package__}.{page}").ahead(report, theme)
+        import_module(f"{__package__}.{page}").ahead(report)
 
 
 @cache

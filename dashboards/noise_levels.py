@@ -9,13 +9,12 @@ import streamlit as st
 
 from ..metrics.units import Unit
 from ..reports import tables
-from ..reports.figures import style
 from ..reports.negligible import told_least
 from ..reports.numbers import number
 from ..reports.quantities import LOSSES, Curve, offered, quantities, slices, told
 from ..reports.report import Report
 from ..reports.summary import worst_level
-from . import phone
+from . import window
 from .behind import STRIP, images_behind
 from .downloads import offer
 from .view import UNIT_NAMES, View, plain, show
@@ -36,7 +35,7 @@ def page(view: View) -> None:
             "looked at, not what a sample is worth.",
         )  # fmt: skip
     chosen = "" if weighting == NONE else str(weighting)
-    figure = view.report.noise_levels(unit, view.theme, sigma_data, curve, chosen)
+    figure = view.report.noise_levels(unit, sigma_data=sigma_data, curve=curve, weighting=chosen)
     picture, images = st.columns([1.9, 1], gap="small")
     with picture:
         clicked = partial(_clicked, view)
@@ -51,11 +50,12 @@ def page(view: View) -> None:
         _slices(view, curve)
 
 
-def ahead(report: Report, theme: style.Theme) -> None:
+def ahead(report: Report) -> None:
     """Draw what the page shows at first, for the report to remember."""
     first = _first(report)
     named = {one.name: one for one in offered(report.tables)}
-    report.noise_levels("x0", theme, SIGMA_DATA, first if first and first.name in named else None, "")
+    curve = first if first and first.name in named else None
+    report.noise_levels("x0", sigma_data=SIGMA_DATA, curve=curve, weighting="")
 
 
 def _first(report: Report) -> Curve | None:
@@ -118,7 +118,7 @@ def _clicked(view: View) -> None:
         if len(point.get("customdata", ())) == 2:
             model, level = point["customdata"]
             st.session_state["of"], st.session_state["level"] = str(model), int(level)
-            phone.look(STRIP)
+            window.look(STRIP)
             return
 
 
@@ -150,7 +150,7 @@ def _slices(view: View, curve: Curve) -> None:
         return
     model = st.session_state.get("of") or view.report.tables.baseline
     st.subheader(plain(f"{curve.name} of {model}, slice by slice"))
-    figure = view.report.slices(model, curve, view.theme)
+    figure = view.report.slices(model, curve)
     show(figure, "slices-figure")
     rows = partial(quantities, view.report.tables, parts)
     offer(view, "slices", figure, rows, f"slices({model!r}, {curve!r})")

@@ -10,6 +10,7 @@ import streamlit as st
 
 from ..reports import tables
 from ..reports.figures import style
+from ..reports.figures.grounds import both
 from ..reports.summary import Standing, standings
 from . import leaderboard, runs
 from .downloads import offer
@@ -28,7 +29,7 @@ def page(view: View) -> None:
     _unreadable(view.index.problems)
     _standings(view)
     findings(report)
-    figure = report.overview(view.theme)
+    figure = report.overview()
     show(figure, "overview-figure")
     offer(view, "overview", figure, partial(tables.overview, report.tables, report.comparisons), "overview()")
     parts = {"Runs": runs.page, "Leaderboard": leaderboard.page, "Models": _models, "What ran": _cells}
@@ -49,11 +50,11 @@ def _standings(view: View) -> None:
 def _line(view: View, one: Standing) -> None:
     """Only what is plainly worse stands in red."""
     words, way = st.columns([9, 1], vertical_alignment="center")
-    chip = view.report.colours(view.theme).get(one.model, "transparent")
+    chip = both(view.report.colours().get(one.model, "transparent"))
     note = f"<br><small style='opacity:.7'>{html.escape(one.note)}</small>" if one.note else ""
     words.html(
         f'<div style="border-left:4px solid {chip};padding-left:10px;line-height:1.35;overflow-wrap:anywhere">'
-        f'<b>{html.escape(one.model)}</b> — <b style="color:{style.verdict(one.word, view.theme)}">{one.word}</b>: '
+        f'<b>{html.escape(one.model)}</b> — <b style="color:{both(style.verdict(one.word))}">{one.word}</b>: '
         f"{html.escape(one.text)}{note}</div>"
     )
     if one.level is not None:

@@ -19,7 +19,7 @@ GAINS = [Curve("raw_output", "gain_x0"), Curve("raw_output", "gain_eps")]
 def page(view: View) -> None:
     for sentence in told(view.report.tables):
         st.markdown(plain(sentence))
-    figure = view.report.parameterizations(view.theme)
+    figure = view.report.parameterizations()
     show(figure, "parameterizations-figure")
     rows = partial(tables.parameterizations, view.report.tables)
     st.caption(
@@ -54,6 +54,6 @@ def _panels(view: View, probe: str, title: str, note: str, curves: list[Curve]) 
         st.caption(f'Not measured in this run. A suite asks for it with `[probes] use = ["{name}"]`.')
         return
     st.caption(note)
-    figure = view.report.probes(measured, view.theme)
+    figure = view.report.probes(measured)
     show(figure, f"{probe}-figure")
     offer(view, probe, figure, partial(quantities, view.report.tables, measured), f"probes({measured!r})")

@@ -11,12 +11,10 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from ..reports.cheapest import SETTING, WITHIN, Answer, against, by_model, cheapest, measured
-from ..reports.figures import style
+from ..reports.cheapest import SETTING, WITHIN, Answer, against, by_model, measured
 from ..reports.report import Report
 from ..reports.tables import cell_title, metric_names
-from ..reports.tables import samplers as samplers_table
-from . import phone
+from . import window
 from .downloads import offer
 from .view import View, go_to, plain, show
 
@@ -25,10 +23,13 @@ FIGURE = "samplers-figure"
 SHARE = f"{100 * WITHIN:.0f}%"
 
 
-def ahead(report: Report, theme: style.Theme) -> None:
+def ahead(report: Report) -> None:
     """Draw what the tab shows at first, for the report to remember."""
-    for metric in metric_names(report.tables)[:1]:
-        report.samplers(metric, theme, "", None)
+    metrics = metric_names(report.tables)
+    for metric in metrics[:1]:
+        report.samplers(metric, model="", chosen=None)
+    for metric in metrics:
+        report.cheapest(metric, "")
 
 
 def quality(view: View) -> None:
@@ -38,15 +39,15 @@ def quality(view: View) -> None:
         return
     left, middle, right = st.columns([1, 1, 1.3])
     metric = left.selectbox("Metric", metrics, key="metric", bind="query-params")
-    table = samplers_table(view.report.tables, metric)
+    table = view.report.settings(metric, "")
     models = [ALL, *dict.fromkeys(table["model"])]
     of = middle.selectbox("Models", models, key="samplers_of", bind="query-params")
     model = "" if of == ALL else str(of)
     chosen = _chosen(right, table)
-    rows = samplers_table(view.report.tables, metric, model) if model else table
-    answer = _answer(rows, metric)
+    rows, answer = view.report.settings(metric, model), view.report.cheapest(metric, model)
+    _answer(answer, metric)
     doubts = st.container()
-    figure = view.report.samplers(metric, view.theme, model, chosen)
+    figure = view.report.samplers(metric, model=model, chosen=chosen)
     show(figure, FIGURE, on_select=_clicked, selection_mode="points")
     if answer is not None:
         with doubts:  # above the figure, which does not wait for them
@@ -62,14 +63,14 @@ def quality(view: View) -> None:
         st.dataframe(rows[columns].rename(columns=names), hide_index=True)
 
 
-def _title(setting: Mapping[str, Any] | pd.Series[Any]) -> str:
+def _title(setting: Mapping[Any, Any]) -> str:
     """ "digits-eps with heun, 10 steps (karras)"."""
-    return f"{setting['model']} with {cell_title(pd.Series(setting))}"
+    return f"{setting['model']} with {cell_title(setting)}"
 
 
 def _chosen(place: st.delta_generator.DeltaGenerator, table: pd.DataFrame) -> dict[str, Any] | None:
     """The setting whose samples are shown: that of the box, which a click on a point sets."""
-    offered = {_title(row): row for _, row in table.iterrows()}
+    offered = {_title(row): row for row in table[SETTING].to_dict("records")}
     title = place.selectbox(
         "Samples of", [NONE, *offered], key="samples_of", bind="query-params", help="Or click a point of the figure."
     )
@@ -86,14 +87,12 @@ def _clicked() -> None:
     st.session_state["samples_of"] = titles[0] if titles else NONE
 
 
-def _answer(rows: pd.DataFrame, metric: str) -> Answer | None:
+def _answer(answer: Answer | None, metric: str) -> None:
     """The sentence, its doubt in it."""
-    answer = cheapest(rows, metric)
     if answer is None:
         st.caption(plain(f"No setting is called the best: {metric} has no known direction, or no value above 0."))
     else:
         st.markdown(f"**{plain(answer.headline)}**")
-    return answer
 
 
 def _doubts(view: View, answer: Answer, model: str) -> None:
@@ -110,11 +109,8 @@ def _doubts(view: View, answer: Answer, model: str) -> None:
 
 def _others(view: View, metric: str, model: str) -> list[Answer]:
     """The same question by the other metrics."""
-    answers = []
-    for other in metric_names(view.report.tables):
-        answer = cheapest(samplers_table(view.report.tables, other, model), other) if other != metric else None
-        answers += [answer] if answer else []
-    return answers
+    answers = (view.report.cheapest(other, model) for other in metric_names(view.report.tables) if other != metric)
+    return [answer for answer in answers if answer]
 
 
 def _behind(view: View, chosen: dict[str, Any] | None) -> None:
@@ -126,10 +122,10 @@ def _behind(view: View, chosen: dict[str, Any] | None) -> None:
     setting = {name: value for name, value in chosen.items() if name != "model"}
     models = list(dict.fromkeys((model, base)))
     st.subheader(plain(f"Samples of {_title(chosen)}"))
-    show(view.report.samples(**setting, theme=view.theme, models=models), "behind-figure")
+    show(view.report.samples(**setting, models=models), "behind-figure")
     beside = f"First {model}, under it its baseline {base}: a column is one seed." if model != base else ""
     st.caption(plain(f"{beside} To put them away, choose none above.".strip()))
-    title = cell_title(pd.Series(setting))
+    title = cell_title(setting)
     go_to(view, "samples", "All kept samples of this setting, in all models", setting=title)
 
 
@@ -150,4 +146,4 @@ def _each_model(table: pd.DataFrame, metric: str) -> None:
             for model, one in answers.items()
         ]
     )  # fmt: skip
-    st.dataframe(rows, hide_index=True, column_order=phone.first(rows, "model", "evaluations"))
+    st.dataframe(rows, hide_index=True, column_order=window.first(rows, "model", "evaluations"))

@@ -13,6 +13,7 @@ from ..errors import SigmascopeError
 from ..evals.journal import State, log, progress, state
 from ..evals.store import Run
 from ..reports.diagnosis import Diagnosis
+from ..reports.figures.grounds import both
 from ..reports.negligible import told_least
 from ..reports.numbers import number
 from ..reports.quantities import offered, told
@@ -122,7 +123,7 @@ def _findings(view: View) -> None:
         with st.expander(f"{len(found) - SHOWN} more"):
             _listed(view, found[SHOWN:])
     curves = told(found)[:3]
-    figure = view.report.probes(curves, view.theme)
+    figure = view.report.probes(curves)
     show(figure, "diagnosis-figure")
     small = [
         f"{curve.name}, {told_least(curve.rule)}"
@@ -138,7 +139,7 @@ def _findings(view: View) -> None:
 def _listed(view: View, found: tuple[Diagnosis, ...]) -> None:
     for one in found:
         words, way = st.columns([6, 1], vertical_alignment="center")
-        colour = view.report.colours(view.theme)[one.model]
+        colour = both(view.report.colours()[one.model])
         words.html(
             f'<div style="border-left:4px solid {colour};padding-left:10px;line-height:1.35;overflow-wrap:anywhere">'
             f"{html.escape(one.text)}<br><small style='opacity:.7'>Possible cause: {html.escape(one.rule.cause)}"

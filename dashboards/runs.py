@@ -15,7 +15,7 @@ import pandas as pd
 import streamlit as st
 
 from ..evals.kept import GATES, last_verdicts
-from . import phone
+from . import window
 from .view import View, follow, plain
 
 SHOWN = 500
@@ -80,7 +80,7 @@ def page(view: View) -> None:
     many = f"{SHOWN} of the {len(answer):,} found" if len(answer) > SHOWN else f"{len(answer):,}"
     st.caption(f"{many} of {len(runs):,} runs. A click on the left edge of a row opens its run.")
     table = _table(shown)
-    first = phone.first(table, "run", "gate", "worst level", "of")
+    first = window.first(table, "run", "gate", "worst level", "of")
     st.dataframe(
         table, hide_index=True, key=TABLE, on_select=partial(_opened, list(shown["id"])),
         selection_mode="single-row", column_config=_COLUMNS, column_order=first,

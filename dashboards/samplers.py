@@ -17,7 +17,7 @@ from ..reports.model_or_solver import of_setting as larger_in
 from ..reports.model_or_solver import table as answers_table
 from ..reports.regression import in_steps, lost
 from ..reports.sampler_findings import judge_steps, looked_for
-from ..reports.tables import cell_title, metric_names
+from ..reports.tables import cell_title, cell_titles, metric_names
 from ..reports.trajectories import of_quantity, of_setting, offered_steps, settings
 from .downloads import offer
 from .quality import quality
@@ -60,7 +60,7 @@ def _model_or_solver(view: View) -> None:
         _each_setting(own)
     shown = list(dict.fromkeys((own[0].steps, own[-1].steps)))
     beside = [of, base] if of != base and base in models else [of]
-    figure = view.report.model_or_solver(beside, shown, view.theme)
+    figure = view.report.model_or_solver(beside, shown)
     show(figure, "model-or-solver-figure")
     st.caption(
         "Both errors in one unit: how far they move samples, in the data's spread, if those along the way add up. The "
@@ -69,7 +69,7 @@ def _model_or_solver(view: View) -> None:
     )
     if first:
         _each_setting(own)
-    _open("The sampler's steps one by one", view=STEPS, walk=cell_title(pd.Series(own[0].setting)))
+    _open("The sampler's steps one by one", view=STEPS, walk=cell_title(own[0].setting))
     rows = partial(answers_table, answers)
     offer(view, "model-or-solver", figure, rows, f"model_or_solver({beside!r}, {shown!r})")
     st.dataframe(_brief(rows()), hide_index=True)
@@ -83,7 +83,7 @@ def _each_setting(own: list[Answer]) -> None:
 
 def _brief(table: pd.DataFrame) -> pd.DataFrame:
     """The answers' table, the setting in one column and what matters first."""
-    titles = [cell_title(row) for _, row in table.iterrows()]
+    titles = cell_titles(table)
     shares = ["model, at least", "sampler's steps", "low", "high"]
     told = table.assign(setting=titles, **{name: table[name].map(share) for name in shares})
     return told[["model", "setting", "larger error", *shares]]
@@ -113,7 +113,7 @@ def _steps(view: View) -> None:
     if offered:
         named = right.selectbox("By step", list(offered), key="by_step", bind="query-params")
         one = offered[str(named)]
-        figure = view.report.along(setting, one, view.theme)
+        figure = view.report.along(setting, one)
         show(figure, "steps-figure")
         st.caption(plain(f"{one.name}: {one.meaning}." if one.meaning else one.name))
         asked = f"along({setting!r}, {one!r})"
@@ -125,7 +125,7 @@ def _steps(view: View) -> None:
     whole = offered_steps(steps, whole=True)
     st.subheader("Over the whole way")
     if whole:
-        figure = view.report.walks(whole, view.theme)
+        figure = view.report.walks(whole)
         show(figure, "walks-figure")
         offer(view, "walks", figure, lambda: steps[steps["index"] < 0], f"walks({whole!r})")
     asked_for = set(steps["probe"])
@@ -138,7 +138,7 @@ def _steps(view: View) -> None:
 def _setting(place: st.delta_generator.DeltaGenerator, rows: pd.DataFrame, key: str) -> dict[str, Any]:
     """One of the settings that the rows have, by its title; at first the last."""
     every = settings(rows)
-    titles = [cell_title(row) for _, row in every.iterrows()]
+    titles = cell_titles(every)
     title = place.selectbox("Sampler setting", titles, index=len(titles) - 1, key=key, bind="query-params")
     return {str(name): value for name, value in every.iloc[titles.index(str(title))].items()}
 
@@ -168,7 +168,7 @@ def _film(view: View) -> None:
     rows = of_setting(kept, setting)
     samples = [str(one) for one in sorted(rows["sample"].unique())]
     sample = int(right.selectbox("Sample", samples, key="film_sample", bind="query-params"))
-    figure = view.report.film(setting, sample, view.theme)
+    figure = view.report.film(setting, sample)
     show(figure, "film-figure")
     st.caption(
         "From noise to the sample, all models from the same noise: the state, scaled to be seen, and under it the "
@@ -189,7 +189,7 @@ def _flow_or_diffusion(view: View) -> None:
         st.code('probes = ["straightness"]', language="toml")
         return
     st.markdown(f"**{plain(found.lead)}** {plain(found.evidence)}")
-    figure = view.report.flow_or_diffusion(metric, view.theme)
+    figure = view.report.flow_or_diffusion(metric)
     show(figure, "flow-figure")
     st.caption(
         "Straightness: how far a path's velocity u is from that of the straight line between its ends, Z: mean square "

@@ -9,7 +9,7 @@ import streamlit as st
 from ..reports.numbers import number
 from ..reports.samples import DIFFERENCE, LOWEST_FIRST, SCORES, Sampled
 from ..reports.summary import worst_level
-from . import phone
+from . import window
 from .downloads import offer
 from .view import View, choose_setting, plain, show
 
@@ -47,12 +47,12 @@ def _generated(view: View) -> None:
         st.info("No kept image answers the search.")
         return
     part = _part(len(ids))
-    columns = NARROW if phone.narrow() else COLUMNS
+    columns = NARROW if window.narrow() else COLUMNS
     pictures, large = st.columns([2, 1], gap="small")
     with pictures:
         for first in range(0, len(part), columns):
             some = [ids[place] for place in part[first : first + columns]]
-            figure = view.report.samples(**setting, theme=view.theme, ids=some, score=score, of=of, pitch=PITCH)
+            figure = view.report.samples(**setting, ids=some, score=score, of=of, pitch=PITCH)
             key = f"samples-{first}-figure"
             show(figure, key, on_select=lambda key=key: _clicked(key), selection_mode="points")
         st.caption(
@@ -124,7 +124,7 @@ def _clicked(key: str) -> None:
     for point in st.session_state[key].selection.points:
         if "customdata" in point:
             st.session_state["sample"] = int(point["customdata"][-1])
-            phone.look(CLOSE)
+            window.look(CLOSE)
             return
 
 
@@ -133,7 +133,7 @@ def _large(view: View, setting: dict[str, Any], sampled: Sampled, ids: list[int]
     index = 0 if "sample" in st.session_state else ids.index(first)  # once it is set, no other beginning beside it
     sample = st.selectbox("Seed", ids, index=index, key="sample", bind="query-params")
     label = sampled.classes.get(sample, -1)
-    show(view.report.closeup(sample, setting, view.theme), CLOSE)
+    show(view.report.closeup(sample, setting), CLOSE)
     said = f"Class {label}. " if label >= 0 else ""
     said += "− baseline: less the baseline's image; mid-grey is no difference. "
     said += NEIGHBOURS if sampled.beside else NOT_SCORED
@@ -161,4 +161,4 @@ def _worst(view: View) -> None:
     for index, model in enumerate(view.report.tables.labels):
         with places[index % 2]:
             st.markdown(f"**{plain(model)}**")
-            show(view.report.worst_images(model, level, view.theme, "hardest"), f"worst-{index}-figure")
+            show(view.report.worst_images(model, level, first="hardest"), f"worst-{index}-figure")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import plotly.graph_objects as go
@@ -17,10 +19,11 @@ from ..evals.index import Index
 from ..evals.journal import State, progress, state
 from ..evals.store import Run, Store
 from ..reports.figures import style
+from ..reports.figures.grounds import both
 from ..reports.numbers import number
 from ..reports.report import Report, compared
-from ..reports.tables import Tables, cell_title, collect, rebased, sample_settings
-from . import phone
+from ..reports.tables import Tables, cell_titles, collect, rebased, sample_settings
+from . import window
 
 CONFIG = {"displaylogo": False, "modeBarButtons": [["toImage"]]}
 """The camera alone: more tools would hide the legend and titles under them. Drag to zoom, double-click to undo."""
@@ -30,7 +33,7 @@ RECENT = 100
 MANY = 1000
 """New runs that take seconds to read."""
 PATIENCE = 10.0
-"""Seconds after which a click asks all finished runs again whether someone wrote them anew."""
+"""Seconds after which all finished runs are asked again whether someone wrote them anew, once a page is drawn."""
 LIVE_SECONDS = 2
 """How often a run in progress is looked at."""
 FOLLOWED: dict[State, str] = {
@@ -51,7 +54,6 @@ class View:
     """What is told of every run of the folder, without opening it."""
     run: Run
     report: Report
-    theme: style.Theme
     pages: Mapping[str, Any] = field(default_factory=dict)
     """Streamlit's own objects of the pages, by path: what a link leads to."""
 
@@ -69,7 +71,7 @@ def choose(root: Path) -> View:
     """Draw the sidebar and read what is chosen. An empty folder or an unreadable run ends the script, told."""
     place = st.empty()
     with st.spinner("Reading the runs that are new here"):
-        index = Store(root).index(partial(_reading, place), PATIENCE)
+        index = Store(root).index(partial(_reading, place), math.inf)
     place.empty()
     if not index.folders:
         _nothing(root, index.problems)
@@ -88,7 +90,12 @@ def choose(root: Path) -> View:
     except SigmascopeError as error:
         st.error(plain(str(error)))
         st.stop()
-    return View(root, index, run, report, theme())
+    return View(root, index, run, report)
+
+
+def look_again(root: Path) -> None:
+    """Once a page is drawn: what the next click should know of finished runs, for which none waits."""
+    Thread(target=Store(root).index, kwargs={"patience": PATIENCE}, daemon=True).start()
 
 
 def _reading(place: Any, done: int, runs: int) -> None:
@@ -170,7 +177,7 @@ def choose_setting(view: View) -> dict[str, Any] | None:
     settings = sample_settings(view.report.tables, every=True)
     if settings.empty:
         return None
-    titles = [cell_title(row) for _, row in settings.iterrows()]
+    titles = cell_titles(settings)
     title = st.sidebar.selectbox("Sampler setting", titles, index=len(titles) - 1, key="setting", bind="query-params")
     row = settings.iloc[titles.index(title)]
     return {"steps": int(row["steps"]), **{name: str(row[name]) for name in ("sampler", "grid", "guidance")}}
@@ -181,15 +188,10 @@ def when(run: Run) -> str:
     return f"{run.record.created[:16].replace('T', ' ')} UTC"
 
 
-def theme() -> style.Theme:
-    """What the reader's browser shows."""
-    return "dark" if st.context.theme.type == "dark" else "light"
-
-
 def show(figure: go.Figure, key: str, **options: Any) -> Any:
     """A figure in our own style, not Streamlit's; its camera saves it sharp enough for a slide."""
     picture = {"toImageButtonOptions": {"format": "png", "scale": 2, "filename": key.removesuffix("-figure")}}
-    draw = phone.draw if phone.narrow() else st.plotly_chart
+    draw = window.draw if window.narrow() else st.plotly_chart
     return draw(figure, theme=None, key=key, config={**CONFIG, **picture}, **options)
 
 
@@ -230,7 +232,7 @@ def findings(report: Report) -> None:
         if not opened.open:
             return
         rows = [
-            f'<div class="finding"><b style="color:{style.verdict(finding.kind, theme())}">{finding.kind}</b>'
+            f'<div class="finding"><b style="color:{both(style.verdict(finding.kind))}">{finding.kind}</b>'
             f"<span>{html.escape(finding.text)}</span></div>"
             for finding in report.findings
         ]

@@ -160,7 +160,6 @@ def as_html(found: AnyAttribution, subject: Subject) -> str:
     from markupsafe import Markup
     from plotly.offline import get_plotlyjs
 
-    from .figures import style
     from .figures.attribution import attribution
     from .html import ENVIRONMENT, drawn
 
@@ -168,9 +167,7 @@ def as_html(found: AnyAttribution, subject: Subject) -> str:
         {
             "title": metric,
             "sentence": sentence(found, metric, subject),
-            "drawn": drawn(
-                f"attribution-{index}", attribution(found, metric), attribution(found, metric, theme="dark")
-            ),
+            "drawn": drawn(f"attribution-{index}", attribution(found, metric)),
             "rows": rows(found, metric),
             "curves": curve_rows(found, metric),
         }
@@ -181,7 +178,6 @@ def as_html(found: AnyAttribution, subject: Subject) -> str:
         metrics=metrics,
         columns=list(COLUMNS),
         cost=cost(found),
-        style=style,
         plotlyjs=Markup(get_plotlyjs()),
     )
 

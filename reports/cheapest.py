@@ -97,7 +97,7 @@ class Answer:
     def title(self, row: pd.Series[Any]) -> str:
         """ "heun, 10 steps", with the model and the grid where there are several."""
         several = {name: len(set(self.rows[name])) > 1 for name in ("model", "grid")}
-        named = cell_title(row if several["grid"] else pd.Series({**row, "grid": ""}))
+        named = cell_title(row if several["grid"] else {**row, "grid": ""})
         return f"{row['model']} with {named}" if several["model"] else named
 
 

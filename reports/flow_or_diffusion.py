@@ -110,7 +110,7 @@ def sides(run: Run, metric: str = "") -> Sides:
     few = scores[scores["metric"] == named].dropna(subset=["value"])
     few = few.assign(kind=few["model"].map(kinds))
     columns = ["model", "kind", *SETTING, "evaluations", "metric", "value", "low", "high"]
-    setting = cell_title(pd.Series({**finest.iloc[0], "grid": ""}))
+    setting = cell_title({**finest.iloc[0], "grid": ""})
     return Sides(pd.DataFrame(paths), pd.concat(bends, ignore_index=True), few[columns], better(named), setting)
 
 

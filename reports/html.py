@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from .figures import style, themes
+from .figures import grounds, style
 from .figures.narrow import least_width, narrow
 from .figures.where import kind_of
 from .markdown import headline
@@ -33,7 +33,9 @@ ENVIRONMENT = Environment(
     lstrip_blocks=True,
 )
 ENVIRONMENT.filters.update(number=number, percent=percent, signed=signed, plain=plain)
-ENVIRONMENT.globals.update(interval=interval, reach=reach, cell_title=cell_title, places=places, kind_of=kind_of)
+ENVIRONMENT.globals.update(
+    style=style, grounds=grounds, interval=interval, reach=reach, cell_title=cell_title, places=places, kind_of=kind_of
+)
 
 
 def page(report: Report, verdict: Verdict | None = None, command: str = "", title: str | None = None) -> str:
@@ -50,8 +52,6 @@ def page(report: Report, verdict: Verdict | None = None, command: str = "", titl
         comparisons=worst_first(report),
         sections=sections(report),
         draw=_drawn,
-        style=style,
-        chips=_chips(report),
         fields={
             "What must agree": _fields([run.record.fingerprint for run in runs]),
             "What may differ": _fields([run.record.environment for run in runs]),
@@ -62,21 +62,18 @@ def page(report: Report, verdict: Verdict | None = None, command: str = "", titl
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure as a piece of the page. `width` is what its images need; in JSON `narrow`, its layout on a phone, and
-    `dark`, what differs on a dark page.
-    """
+    """A figure as a piece of the page. `width` is what its images need; `narrow` its layout on a phone, in JSON."""
 
     piece: Markup
     narrow: str
-    dark: str
     width: int
 
 
 def _drawn(plate: Plate) -> Drawn:
-    return drawn(plate.name, plate.make(), plate.make(theme="dark"))
+    return drawn(plate.name, plate.make())
 
 
-def drawn(name: str, figure: go.Figure, dark: go.Figure) -> Drawn:
+def drawn(name: str, figure: go.Figure) -> Drawn:
     """Drawn by the page's one plotly.js. Plotly escapes what would end its script."""
     config = {
         "displaylogo": False,
@@ -85,14 +82,7 @@ def drawn(name: str, figure: go.Figure, dark: go.Figure) -> Drawn:
         "toImageButtonOptions": {"format": "png", "scale": 2, "filename": name},
     }
     piece = figure.to_html(full_html=False, include_plotlyjs=False, config=config, div_id=f"figure-{name}")
-    inks = themes.difference(figure, dark)
-    return Drawn(Markup(piece), json.dumps(narrow(figure)), json.dumps(inks), least_width(figure))
-
-
-def _chips(report: Report) -> dict[str, Markup]:
-    """Of each model its colour on either page, as the properties of an element's style."""
-    light, dark = report.colours("light"), report.colours("dark")
-    return {model: Markup(f"--light: {light[model]}; --dark: {dark[model]}") for model in light}
+    return Drawn(Markup(piece), json.dumps(narrow(figure)), least_width(figure))
 
 
 def _headline(report: Report, verdict: Verdict | None) -> tuple[str, str]:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from ..errors import DataError
 from . import tables as frames
-from .cheapest import SETTING, Answer, by_model, cheapest
+from .cheapest import SETTING, Answer, by_model
 from .document import PathsDocument, StepsDocument
 from .flow_or_diffusion import sides
 from .report import Report
@@ -75,8 +75,8 @@ def cheapest_settings(report: Report) -> list[dict[str, Any]]:
     """`CheapestDocument`s: by each metric, of all models and, where they are several, of each."""
     found = []
     for metric in frames.metric_names(report.tables):
-        table = frames.samplers(report.tables, metric)
-        answers = {"": cheapest(table, metric)}
+        table = report.settings(metric, "")
+        answers = {"": report.cheapest(metric, "")}
         answers |= by_model(table, metric) if len(set(table["model"])) > 1 else {}
         found += [_cheapest(metric, model, one) for model, one in answers.items() if one is not None]
     return found

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import plotly.graph_objects as go
-
-from .figures.style import Theme
 
 LONGEST = 60
 """Letters that a name from a run has in a file's."""
 
 
-class Draw(Protocol):
-    """What makes a figure: a method of `Report` and what it is asked for."""
-
-    def __call__(self, *, theme: Theme = "light") -> go.Figure: ...
+Draw = Callable[[], go.Figure]
+"""What makes a figure: a method of `Report` and what it is asked for."""
 
 
 @dataclass(frozen=True)

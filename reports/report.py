@@ -19,6 +19,8 @@ from ..errors import DataError
 from ..evals.records import TABLES
 from ..metrics.units import Unit
 from . import tables as frames
+from .cheapest import Answer as Cheapest
+from .cheapest import cheapest
 from .compare import DEFAULT, Band, Comparison, Incomparable, Settings, compare_all
 from .diagnosis import Diagnosis, diagnose
 from .figures import strips, style
@@ -217,7 +219,17 @@ class Report:
         self, metric: str, theme: style.Theme = "light", model: str = "", chosen: Mapping[str, Any] | None = None
     ) -> go.Figure:
         """Quality against cost, of all models or of one; a ring around the chosen setting, its model among it."""
-        return samplers(frames.samplers(self.tables, metric), metric, self.colours(theme), theme, model, chosen)
+        return samplers(self.settings(metric, ""), metric, self.colours(theme), theme, model, chosen)
+
+    @remembered
+    def settings(self, metric: str, model: str) -> pd.DataFrame:
+        """`tables.samplers`: a row per sampler setting of a model, or of all for ""."""
+        return frames.samplers(self.tables, metric, model)
+
+    @remembered
+    def cheapest(self, metric: str, model: str) -> Cheapest | None:
+        """Which setting of a model, or of all for "", is the cheapest within 5% of the best; None for no question."""
+        return cheapest(self.settings(metric, model), metric)
 
     @cached_property
     def steps(self) -> pd.DataFrame:

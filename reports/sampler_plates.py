@@ -9,8 +9,7 @@ from typing import Any
 import pandas as pd
 
 from ..errors import DataError
-from . import tables as frames
-from .cheapest import against, cheapest
+from .cheapest import against
 from .flow_or_diffusion import sides
 from .plates import Plate, Section, slug
 from .regression import lost
@@ -32,7 +31,7 @@ def samplers(report: Report) -> Section:
 def _quality(report: Report) -> list[Plate]:
     found = []
     names = metric_names(report.tables)
-    answers = {metric: cheapest(frames.samplers(report.tables, metric), metric) for metric in names}
+    answers = {metric: report.cheapest(metric, "") for metric in names}
     for metric, answer in answers.items():
         others = [one for name, one in answers.items() if name != metric and one]
         apart = [told for told, contrary in (against(answer, one) for one in others) if contrary] if answer else []
@@ -88,7 +87,7 @@ def _steps(report: Report) -> list[Plate]:
     whole = offered_steps(report.steps, whole=True)
     found = []
     for one in offered[:1]:
-        title = f"{one.name}, step by step: {cell_title(pd.Series(setting))}"
+        title = f"{one.name}, step by step: {cell_title(setting)}"
         found.append(Plate("steps", partial(report.along, setting, one), title, one.meaning))
     if whole:
         found.append(Plate("walks", partial(report.walks, whole), "Over the whole way"))
@@ -104,7 +103,7 @@ def _film(report: Report) -> list[Plate]:
         "From noise to the sample, all models from the same noise: the state, scaled to be seen, and under it the "
         "network's prediction of the clean image."
     )
-    title = f"Sample {sample} on its way: {cell_title(pd.Series(setting))}"
+    title = f"Sample {sample} on its way: {cell_title(setting)}"
     return [Plate("film", partial(report.film, setting, sample), title, note)]
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, namedtuple
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
@@ -256,11 +256,16 @@ def sample_settings(tables: Tables, every: bool = False) -> pd.DataFrame:
     return settings[["sampler", "steps", "grid", "guidance", "evaluations"]].reset_index(drop=True)
 
 
-def cell_title(row: pd.Series[Any]) -> str:
+def cell_title(row: Mapping[Any, Any] | pd.Series[Any]) -> str:
     """How a sampler cell is named: "heun, 10 steps (karras)", "heun, 10 steps (karras), guidance 2"."""
     grid = f" ({row['grid']})" if row["grid"] else ""
     guidance = f", guidance {row['guidance']}" if row["guidance"] else ""
     return f"{row['sampler']}, {row['steps']} steps{grid}{guidance}"
+
+
+def cell_titles(table: pd.DataFrame) -> list[str]:
+    """Of each row."""
+    return [cell_title(row) for row in table.to_dict("records")]
 
 
 def _labels(runs: Sequence[Run]) -> dict[tuple[int, str], str]:

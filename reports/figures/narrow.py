@@ -9,7 +9,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from . import lettering
+from . import lettering, style
 from .lettering import PLOT, SCREEN, width
 
 PANEL, GAP = (150.0, 260.0), 108.0
@@ -18,6 +18,8 @@ TILE = 50
 """Pixels that an image takes at least; what has no room scrolls in a box of its own."""
 HEADED = 44
 """Pixels between the uppermost panel and the legend, where panels have titles."""
+LEAST = 8
+"""Pixels on the left, where Plotly takes what numbers need."""
 NAMES, LINE = 150, 15
 """Pixels: what the names of rows may take, and a line of small print."""
 
@@ -87,7 +89,7 @@ def _stacked(figure: go.Figure, panels: list[tuple[str, str]], legend: float) ->
             note = f"annotations[{titles[place]}]"
             patch |= {f"{note}.x": 0.5, f"{note}.y": top, f"{note}.font.size": 11}
     above = max(above, HEADED + legend) if legend else above
-    patch |= {"legend.y": 1 + HEADED / inner, "margin.t": above, "margin.l": 8}
+    patch |= {"legend.y": 1 + HEADED / inner, "margin.t": above, "margin.l": LEAST}
     return patch | {"height": above + inner + below}
 
 
@@ -112,6 +114,7 @@ def _alone(figure: go.Figure, legend: float) -> dict[str, Any]:
     """Panels that are under one another already: words in lines that fit, and room for them beside the panels'."""
     _, right, above, below = _margins(figure)
     patch, titled, named = _axes(figure.layout)
+    patch["margin.l"] = LEAST
     notes, noted = _notes(figure.layout, right, titled)
     more, under = max(0.0, legend + 12 - above), LINE * (titled + noted)
     if more:
@@ -161,6 +164,6 @@ def _notes(layout: go.Layout, right: float, titled: int) -> tuple[dict[str, Any]
 def _margins(figure: go.Figure) -> tuple[float, float, float, float]:
     """Left, right, above, below; those of the house where a figure has no own."""
     own = figure.layout.margin
-    usual = zip((own.l, own.r, own.t, own.b), (64, 24, 48, 56), strict=True)
+    usual = zip((own.l, own.r, own.t, own.b), (style.MARGINS[side] for side in "lrtb"), strict=True)
     left, right, above, below = (float(default if one is None else one) for one, default in usual)
     return left, right, above, below

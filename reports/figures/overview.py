@@ -14,6 +14,9 @@ from ..tables import WORST_LEVEL, each
 from . import style
 from .sketch import Sketch
 
+NAME, LETTER = 260, 7.6
+"""Pixels: what names may take, and a letter of one; Plotly gives them more where they need it."""
+
 
 def overview(
     table: pd.DataFrame, models: Sequence[str], colours: dict[str, str], theme: style.Theme = "light"
@@ -40,8 +43,9 @@ def overview(
         range=[-0.6, len(models) - 0.4], showgrid=False,
     )  # fmt: skip
     return figure.figure(
-        template=style.template(theme), height=134 + 52 * len(models), margin={"t": 82, "b": 36}, showlegend=False
-    )
+        template=style.template(theme), height=134 + 52 * len(models), showlegend=False,
+        margin={"t": 82, "b": 36, "l": min(16 + LETTER * max(map(len, models), default=0), NAME)},
+    )  # fmt: skip
 
 
 def _heading(measure: str, direction: str) -> str:

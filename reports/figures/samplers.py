@@ -203,7 +203,7 @@ def _within(figure: Sketch, best: pd.Series, metric: str, theme: style.Theme) ->
 
 def _near(theme: style.Theme) -> str:
     """The green of the strip, and of its entry in the legend."""
-    return style.rgba(style.PALETTES[theme][2], 0.35 if theme == "light" else 0.45)
+    return style.rgba(style.PALETTES[theme][2], 0.4)
 
 
 def _ring(

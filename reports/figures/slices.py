@@ -12,6 +12,10 @@ from . import style
 
 ROW = 26
 """Pixels a slice."""
+LESS, SAME, MORE, MOST = "#0072B2", "#c4c8cd", "#D55E00", "#8F6A38"
+"""Of cells, which are a picture: no stylesheet changes them, so they are seen on a light and on a dark page."""
+VALUES = {"colorscale": [[0.0, SAME], [1.0, MOST]], "colorbar": {"thickness": 10, "outlinewidth": 0}}
+"""Where there is no ratio: from 0 to the most."""
 
 
 def slices(table: pd.DataFrame, baseline: str, theme: style.Theme = "light") -> go.Figure:
@@ -37,7 +41,7 @@ def slices(table: pd.DataFrame, baseline: str, theme: style.Theme = "light") -> 
     figure = go.Figure(
         go.Heatmap(
             x=sigmas, y=[style.text(name) for name in names], z=values.to_numpy(float), text=texts.to_numpy(),
-            hoverinfo="text", xgap=1, ygap=1, **(_ratio_scale(values, theme) if compared else _value_scale(theme)),
+            hoverinfo="text", xgap=1, ygap=1, **(_ratio_scale(values) if compared else VALUES),
         )
     )  # fmt: skip
     figure.update_xaxes(**style.log_axis(sigmas[0], sigmas[-1]), title_text="noise level σ", showgrid=False)
@@ -45,18 +49,9 @@ def slices(table: pd.DataFrame, baseline: str, theme: style.Theme = "light") -> 
     return figure.update_layout(template=style.template(theme), height=90 + ROW * len(names), margin_t=10)
 
 
-def _ratio_scale(values: pd.DataFrame, theme: style.Theme) -> dict[str, object]:
+def _ratio_scale(values: pd.DataFrame) -> dict[str, object]:
     most = max(float(np.nanmax(np.abs(values.to_numpy(float)), initial=0.0)), 0.05)
     places, written = style.ratio_ticks(float(np.exp(-most)), float(np.exp(most)))
-    middle = "#f7f7f7" if theme == "light" else "#2a2927"
-    scale = [[0.0, style.PALETTES[theme][0]], [0.5, middle], [1.0, style.PALETTES[theme][3]]]
+    scale = [[0.0, LESS], [0.5, SAME], [1.0, MORE]]
     bar = {"tickvals": np.log(places), "ticktext": written, "thickness": 10, "outlinewidth": 0}
     return {"colorscale": scale, "zmin": -most, "zmax": most, "colorbar": bar}
-
-
-def _value_scale(theme: style.Theme) -> dict[str, object]:
-    ground = "#f7f7f7" if theme == "light" else "#2a2927"
-    return {
-        "colorscale": [[0.0, ground], [1.0, style.PALETTES[theme][6]]],
-        "colorbar": {"thickness": 10, "outlinewidth": 0},
-    }

@@ -10,7 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from ..numbers import interval, number, percent
-from ..tables import by, cell_title, each
+from ..tables import by, cell_titles, each
 from ..trajectories import FIRST, SETTING, Quantity, of_quantity
 from . import style
 from .sketch import Sketch
@@ -125,4 +125,4 @@ def _rows(table: pd.DataFrame, one: Quantity) -> pd.DataFrame:
     rows = of_quantity(table, one).sort_values("steps", kind="stable")
     several = len(set(rows["grid"])) > 1
     named = rows if several else rows.assign(grid="")
-    return rows.assign(setting=[cell_title(row) for _, row in named[list(SETTING)].iterrows()])
+    return rows.assign(setting=cell_titles(named[list(SETTING)]))

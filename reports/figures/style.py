@@ -49,12 +49,15 @@ CHOSEN = {"selected_marker_size": 12, "unselected_marker_opacity": 1}
 
 CLEAR = "rgba(0,0,0,0)"  # figures stand on the page's own ground
 
-# ink, quiet ink, grid lines, the ground of what lies over a figure
-_INKS: dict[Theme, tuple[str, str, str, str]] = {
+INKS: dict[Theme, tuple[str, str, str, str]] = {
     "light": ("#1b1f24", "#66707a", "#e9ecef", "#f6f7f9"),
     "dark": ("#f0f2f5", "#9aa4af", "#3a3936", "#262c34"),
 }
+"""Ink, quiet ink, grid lines, the ground of what lies over a figure."""
 FADED = 0.7
+
+MARGINS = {"l": 92, "r": 24, "t": 48, "b": 56}
+"""Pixels. On the left what numbers and a title take: where Plotly finds that they need more, it draws all again."""
 
 
 def model_colours(models: Sequence[str], theme: Theme = "light") -> dict[str, str]:
@@ -73,7 +76,7 @@ def faded(colour: str) -> str:
     return rgba(colour, FADED)
 
 
-def verdict(word: str, theme: Theme) -> str:
+def verdict(word: str, theme: Theme = "light") -> str:
     """The ink of "worse", "better", "same"; of other verdicts, such as "mixed" and "incomparable", that of doubt."""
     return VERDICTS[theme][_TONES.get(word, "unclear")]
 
@@ -91,12 +94,12 @@ def sampler_marks(samplers: Iterable[str]) -> dict[str, tuple[str, str]]:
 
 def quiet(theme: Theme) -> str:
     """The ink of what matters less: notes, baselines, the front behind the curves."""
-    return _INKS[theme][1]
+    return INKS[theme][1]
 
 
 def ink(theme: Theme) -> str:
     """The ink of text."""
-    return _INKS[theme][0]
+    return INKS[theme][0]
 
 
 def ground(theme: Theme) -> str:
@@ -108,15 +111,6 @@ def buttons(theme: Theme) -> dict[str, Any]:
     """The look of a figure's buttons. Plotly's chosen one is pale whatever is asked for: their letters are dark."""
     face = "#cfd6dd" if theme == "light" else "#7d8894"
     return {"bgcolor": face, "bordercolor": quiet(theme), "font": {"color": ink("light"), "size": 13}}
-
-
-def dark_buttons() -> str:
-    """CSS with which a dark page, where Plotly's own pale would glare, draws them dark, the chosen one lighter."""
-    return (
-        ".updatemenu-item-rect { fill: #262c34 !important; }"
-        " .updatemenu-item-rect[style*='244, 250, 255'] { fill: #4b5f76 !important; }"
-        f" .updatemenu-item-text {{ fill: {ink('dark')} !important; }}"
-    )
 
 
 def rgba(colour: str, alpha: float) -> str:
@@ -138,7 +132,7 @@ def short(name: str, most: int = 20) -> str:
 
 def template(theme: Theme) -> go.layout.Template:
     """Inks, axes and margins shared by all figures."""
-    ink, muted, grid, over = _INKS[theme]
+    ink, muted, grid, over = INKS[theme]
     axis = {
         "gridcolor": grid, "zeroline": False, "showline": False, "ticks": "", "automargin": True,
         "tickfont": {"color": muted, "size": 12}, "title": {"font": {"color": ink, "size": 13}, "standoff": 8},
@@ -149,7 +143,7 @@ def template(theme: Theme) -> go.layout.Template:
             "paper_bgcolor": CLEAR,
             "plot_bgcolor": CLEAR,
             "colorway": list(PALETTES[theme]),
-            "margin": {"l": 64, "r": 24, "t": 48, "b": 56},
+            "margin": MARGINS,
             "xaxis": axis,
             "yaxis": axis,
             "legend": {

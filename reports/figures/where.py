@@ -55,7 +55,7 @@ def where(comparisons: Sequence[Comparison], theme: style.Theme = "light") -> go
     )  # fmt: skip
     figure.add_scatter(  # a heatmap's cells can be hovered over, but not chosen
         x=[place[0] for place in places], y=[names[place[1]] for place in places], mode="markers",
-        marker={"size": 30, "symbol": "square", "opacity": 0, "color": "#f6f7f9"},
+        marker={"size": 30, "symbol": "square", "opacity": 0, "color": style.ground(theme)},
         customdata=targets, hovertext=hover, hoverinfo="text",
         selected={"marker": {"opacity": 0}}, unselected={"marker": {"opacity": 0}}, showlegend=False,
     )  # fmt: skip

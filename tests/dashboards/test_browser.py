@@ -22,6 +22,7 @@ from sigmascope.reports.figures import style
 from sigmascope.reports.report import assemble
 
 from ..reports import synthetic
+from ..reports.test_page_dark import INKS, exchanged
 
 PATIENCE_MS = 60_000
 
@@ -110,6 +111,22 @@ def test_every_page_is_drawn(page: Any, served: str, theme: style.Theme) -> None
             _done(page)
         else:
             _drawn(page)
+
+
+@pytest.mark.parametrize("title", ["Overview", "Noise levels", "Samplers"])
+def test_an_open_page_becomes_dark_with_its_reader(page: Any, served: str, title: str) -> None:
+    page.goto(served)
+    _tab(page, title).click()
+    _drawn(page)
+    light = page.evaluate(INKS)
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_function("getComputedStyle(document.querySelector('.stApp')).colorScheme === 'dark'")
+    _done(page)
+    assert exchanged(light, page.evaluate(INKS))
+    page.emulate_media(color_scheme="light")
+    page.wait_for_function("getComputedStyle(document.querySelector('.stApp')).colorScheme === 'light'")
+    _done(page)
+    assert set(page.evaluate(INKS)) == set(light)
 
 
 def test_the_noise_levels_name_the_regressed_model(page: Any, served: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sigmascope.reports import html
 from sigmascope.reports.attribution import as_html
-from sigmascope.reports.figures import style
+from sigmascope.reports.figures import grounds, style
 from sigmascope.reports.report import Report
 
 from .test_attribution import SUBJECT, made
@@ -16,7 +16,7 @@ from .test_page import Opened
 
 pytestmark = pytest.mark.browser
 PALE = "rgb(244, 250, 255)"
-"""Plotly's own chosen button: the page's CSS, `style.dark_buttons`, finds it by this very colour."""
+"""Plotly's own chosen button: the page's CSS, `grounds.stylesheet`, finds it by this very colour."""
 
 SEEN = """() => {
   const look = (where, what) => getComputedStyle(document.querySelector(where))[what];
@@ -32,6 +32,10 @@ SEEN = """() => {
   };
 }"""
 
+INKS = """() => [...new Set([...document.querySelectorAll(".js-plotly-plot svg *")]
+    .flatMap(one => [getComputedStyle(one).fill, getComputedStyle(one).stroke]))]"""
+"""Of all that figures hold, shown or not."""
+
 
 @pytest.fixture(scope="module")
 def written(report: Report, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -42,6 +46,13 @@ def written(report: Report, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def rgb(colour: str) -> str:
     return f"rgb({', '.join(str(int(colour[i : i + 2], 16)) for i in (1, 3, 5))})"
+
+
+def exchanged(light: list[str], dark: list[str]) -> bool:
+    """Whether no ink of a light page is left on the dark one, and each of those that were there is its counterpart."""
+    before, after = set(light), set(dark)
+    known = {rgb(one): rgb(other) for one, other in grounds.DARK.items()}
+    return before & set(known) != set() and not after & set(known) and {known.get(one, one) for one in before} <= after
 
 
 def as_on(theme: style.Theme, seen: dict[str, Any], report: Report) -> None:
@@ -60,13 +71,15 @@ def test_the_page_follows_its_reader_and_paper_stays_light(browser: Any, written
     light = page.evaluate(SEEN)
     as_on("light", light, report)
     assert light["images"]
+    inks = page.evaluate(INKS)
+    assert {rgb(one) for one in (style.ink("light"), style.quiet("light"), *report.colours().values())} <= set(inks)
     assert light["buttons"][0] == PALE
 
     page.emulate_media(color_scheme="dark")
-    page.wait_for_function("drawnDark")
     dark = page.evaluate(SEEN)
     as_on("dark", dark, report)
     assert dark["images"] == light["images"]
+    assert exchanged(inks, page.evaluate(INKS))
     assert len(set(dark["buttons"])) == 2, "the chosen one is another"
     for fill in dark["buttons"]:
         assert max(int(part) for part in fill.removeprefix("rgb(").removesuffix(")").split(",")) < 128
@@ -81,7 +94,6 @@ def test_the_page_follows_its_reader_and_paper_stays_light(browser: Any, written
     page.reload()
     as_on("dark", page.evaluate(SEEN), report)
     page.emulate_media(color_scheme="light")
-    page.wait_for_function("!drawnDark")
     assert page.evaluate(SEEN) == light
     opened.all_is_well()
 
@@ -109,7 +121,6 @@ def test_an_attribution_follows_its_reader_too(browser: Any, tmp_path: Path) -> 
         ([where, what]) => getComputedStyle(document.querySelector(where))[what])"""
     assert page.evaluate(seen) == [rgb(style.ground("light")), rgb(style.ink("light"))]
     page.emulate_media(color_scheme="dark")
-    page.wait_for_function("drawnDark")
     assert page.evaluate(seen) == [rgb(style.ground("dark")), rgb(style.ink("dark"))]
     opened.all_is_well()
     small = Opened(browser, path, 390, 844)

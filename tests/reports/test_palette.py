@@ -1,4 +1,4 @@
-"""Colours are seen on both grounds, told apart by the colour-blind, and differ between the themes in nothing else.
+"""Colours are seen on both grounds, told apart by the colour-blind, and each has one counterpart on the other ground.
 
 Contrast by WCAG 2.1's formula. Colour blindness by Machado, Oliveira and Fernandes (2009), complete dichromacy, whose
 matrices act on linear RGB; distances are CIE 1976 (L*a*b*, D65). How far apart is enough is what the eight colours of
@@ -7,15 +7,15 @@ Okabe and Ito, made to be told apart so, reach among themselves by the same meas
 
 from __future__ import annotations
 
+import json
+import re
 from itertools import combinations
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
-import plotly.graph_objects as go
 import pytest
 from sigmascope.reports import html
-from sigmascope.reports.figures import style, themes
-from sigmascope.reports.figures.narrow import narrow
+from sigmascope.reports.figures import grounds, slices, style
 from sigmascope.reports.figures.pictures import flip
 from sigmascope.reports.report import Report
 from sigmascope.reports.sections import plates
@@ -92,6 +92,12 @@ def test_every_colour_is_seen_on_its_ground(theme: style.Theme) -> None:
         assert contrast(ink, ground) >= WORDS
 
 
+def test_cells_are_seen_on_both_grounds() -> None:
+    """They are drawn once, as a picture."""
+    for colour in (slices.LESS, slices.MORE, slices.MOST):
+        assert min(contrast(colour, style.ground(theme)) for theme in THEMES) >= LINE
+
+
 @pytest.mark.parametrize("theme", THEMES)
 def test_the_colour_blind_tell_them_apart(theme: style.Theme) -> None:
     assert apart(style.PALETTES[theme]) >= apart(OKABE_ITO)
@@ -129,47 +135,54 @@ def test_what_lies_over_a_figure_can_be_read(theme: style.Theme) -> None:
     assert contrast(menu.font.color, chosen) >= WORDS
 
 
-def place_of(figure: dict[str, Any], place: str) -> tuple[Any, Any]:
-    """What holds a place, and its last name."""
-    *names, last = [int(one) if one.isdigit() else one for one in place.split(".")]
-    for name in names:
-        figure = figure[name]
-    return figure, last
+INK = re.compile("|".join(grounds.DARK), re.IGNORECASE)
+RGBA = re.compile(r"rgba\((\d+),(\d+),(\d+),")
+BY_LOWER = {light.lower(): dark for light, dark in grounds.DARK.items()}
 
 
-def test_the_difference_makes_one_figure_the_other() -> None:
-    light = go.Figure(go.Scatter(x=[1, 2], y=[1, None], line_color="#111111", marker={"color": ["#111111", "#222222"]}))
-    light.add_annotation(text="a", font_color="#111111").update_layout(xaxis_range=[0, 1])
-    dark = go.Figure(light).update_traces(line_color="#eeeeee", marker_color=["#eeeeee", "#222222"])
-    dark.layout.annotations[0].font.color = "#eeeeee"
-    dark.layout.yaxis = {"color": "#eeeeee"}
-    found = themes.difference(light, dark)
-    assert {place for place in found if place.startswith("data")} == {"data.0.line.color", "data.0.marker.color"}
-    assert themes.difference(light, light) == {}
-    drawn = light.to_plotly_json()
-    for place, value in found.items():
-        holder, last = place_of(drawn, place)
-        holder[last] = value
-    assert themes.difference(go.Figure(drawn), dark) == {}
+def exchanged(part: Any) -> Any:
+    """A figure's JSON with every ink of the light page, whole or with an opacity, as its counterpart."""
+    if isinstance(part, dict):
+        return {name: exchanged(value) for name, value in part.items()}
+    if isinstance(part, list):
+        return [exchanged(value) for value in part]
+    if not isinstance(part, str) or part.startswith("data:"):
+        return part
+    return RGBA.sub(_blended, INK.sub(lambda found: BY_LOWER[found.group().lower()], part))
 
 
-def test_the_themes_differ_in_inks_alone(report: Report) -> None:
-    """Every place exists in the light figure, none is an image, and none is what a phone changes."""
+def _blended(found: re.Match[str]) -> str:
+    """ "rgba(9,98,156," -> "rgba(31,136,207,"; what is no ink stays."""
+    colour = "#{:02x}{:02x}{:02x}".format(*map(int, found.groups()))
+    return style.rgba(BY_LOWER.get(colour, colour), 0).removesuffix("0)")
+
+
+def _inks(theme: style.Theme) -> list[str]:
+    own = [*style.PALETTES[theme], *style.VERDICTS[theme].values(), *style.INKS[theme], style.ground(theme)]
+    return [one.lower() for one in [*own, *(style.LETTERS.values() if theme == "light" else ())]]
+
+
+def test_every_ink_has_a_counterpart_of_its_own() -> None:
+    """Or a stylesheet could not tell which is meant."""
+    assert sorted(BY_LOWER) == sorted(_inks("light"))
+    assert {dark.lower() for dark in BY_LOWER.values()} == set(_inks("dark"))
+
+
+def test_the_exchange_of_inks_makes_the_dark_figure(report: Report) -> None:
+    """What the stylesheet shows on a dark page is the figure that is drawn for one. Buttons have rules of their own
+    (test_page_dark.py).
+    """
     for plate in plates(report):
-        figure = plate.make()
-        found = themes.difference(figure, plate.make(theme="dark"))
-        assert "layout.template.layout.font.color" in found
-        for place, value in found.items():
-            holder, last = place_of(figure.to_plotly_json(), place)
-            assert last in holder if isinstance(holder, dict) else last < len(holder)
-            assert "data:image" not in str(value)
-        phone = {"layout." + place.replace("[", ".").replace("]", "") for place in narrow(figure)}
-        clashes = {(a, b) for a in phone for b in found if f"{a}.".startswith(f"{b}.") or f"{b}.".startswith(f"{a}.")}
-        assert not clashes, plate.name
+        light, dark = (json.loads(cast(Any, plate.make)(theme=theme).to_json()) for theme in THEMES)
+        assert light != dark
+        for figure in (light, dark):
+            figure["layout"].pop("updatemenus", None)
+        assert exchanged(light) == dark, plate.name
 
 
 def test_the_page_has_the_inks_of_both(report: Report) -> None:
     page = html.page(report)
-    for theme in THEMES:
-        assert f"--ground: {style.ground(theme)}; --ink: {style.ink(theme)}" in page
-        assert f"--{theme}: {report.colours(theme)[report.tables.baseline]}" in page
+    for name in (style.ground, style.ink):
+        assert f"light-dark({name('light')}, {name('dark')})" in page
+    light, dark = (report.colours(theme)[report.tables.baseline] for theme in THEMES)
+    assert f'class="chip" style="background: light-dark({light}, {dark})"' in page

@@ -1,7 +1,7 @@
-"""Is the browser's window as narrow as a phone? Asked of the browser itself; figures are then drawn to fit it.
+"""What the browser's window is like, asked of the browser itself: as narrow as a phone? light or dark?
 
-main.py mounts `ask` -> the browser answers where it differs from what the server took it for ->
-`narrow` -> view.py's `show` draws `fitted` figures. A wide window has nothing to say, and nothing is drawn twice.
+main.py mounts `ask` -> the browser answers where it differs from what the page was drawn for -> the script runs again,
+with figures `fitted` by view.py's `show`, and tables in the theme's inks. Otherwise nothing is drawn twice.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 import streamlit as st
 from streamlit.components.v2 import component
 
+from ..reports.figures import style
 from ..reports.figures.narrow import least_width
 from ..reports.figures.narrow import narrow as patch
 
@@ -33,6 +34,8 @@ STYLE = f"""<style>
     [data-testid="stExpandSidebarButton"]::after {{content: "Menu"; margin-left: 4px; font-size: 0.9rem}}
 }}
 </style>"""
+# Streamlit runs the component again when the theme changes, but not the script: tables would keep their inks, which no
+# stylesheet reaches.
 # Plotly takes a tap for two clicks, its touch and the mouse that a browser makes of it, and a swipe for the end of a
 # choice. Kept from it, a touch is the browser's alone: a swipe scrolls the page, a tap is one click.
 _ask = component(
@@ -41,6 +44,10 @@ _ask = component(
     export default ({{data, setStateValue}}) => {{
         const small = matchMedia("(max-width: {WIDTH}px)");
         const tell = () => {{ if (small.matches !== data.narrow) setStateValue("narrow", small.matches); }};
+        const later = setTimeout(() => {{  // to ask for a style makes the browser work out all others first
+            const theme = getComputedStyle(document.querySelector(".stApp")).colorScheme;
+            if (theme !== data.theme) setStateValue("theme", theme);
+        }}, 100);
         const keep = event => {{
             if (small.matches && event.target.closest?.(".js-plotly-plot .draglayer")) event.stopPropagation();
         }};
@@ -49,6 +56,7 @@ _ask = component(
         small.addEventListener("change", tell);
         document.addEventListener("touchstart", keep, {{capture: true, passive: true}});
         return () => {{
+            clearTimeout(later);
             small.removeEventListener("change", tell);
             document.removeEventListener("touchstart", keep, {{capture: true}});
         }};
@@ -62,7 +70,8 @@ def ask() -> None:
 
     After `st.navigation`: before it a browser knows no page's number, and would ask for the first one.
     """
-    _ask(key=KEY, data={"narrow": narrow(), "look": st.session_state.pop("look", "")}, on_narrow_change=_told)
+    drawn = {"narrow": narrow(), "theme": theme(), "look": st.session_state.pop("look", "")}
+    _ask(key=KEY, data=drawn, on_narrow_change=_told, on_theme_change=_seen)
 
 
 def look(key: str) -> None:
@@ -76,6 +85,11 @@ def narrow() -> bool:
     return bool(st.session_state.get("narrow", "Mobi" in st.context.headers.get("User-Agent", "")))
 
 
+def theme() -> style.Theme:
+    """What the reader's browser shows."""
+    return "dark" if st.context.theme.type == "dark" else "light"
+
+
 def first(table: pd.DataFrame, *columns: str) -> list[str] | None:
     """`column_order` of a table: these first in a narrow window, where a finger must move it to see the others."""
     return [*columns, *(str(name) for name in table if name not in columns)] if narrow() else None
@@ -83,6 +97,10 @@ def first(table: pd.DataFrame, *columns: str) -> list[str] | None:
 
 def _told() -> None:
     st.session_state["narrow"] = bool(st.session_state[KEY]["narrow"])
+
+
+def _seen() -> None:
+    """Nothing to keep: the browser says its theme whenever it asks for anything."""
 
 
 def draw(figure: go.Figure, key: str, **options: Any) -> Any:

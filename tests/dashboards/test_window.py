@@ -1,4 +1,7 @@
-"""The dashboard in a window of 390 pixels: figures fit it and panels are stacked; a wide window pays nothing for it."""
+"""The dashboard in a window of 390 pixels: figures fit it and panels are stacked; a wide window pays nothing for it.
+
+And in one whose theme changes: what a stylesheet doesn't reach is drawn again, once.
+"""
 
 from __future__ import annotations
 
@@ -161,4 +164,16 @@ def test_a_window_that_is_turned_is_drawn_again(browser: Any, served: str) -> No
     window.page.set_viewport_size({"width": 1280, "height": 844})
     window.settled()
     assert figure.bounding_box()["height"] == wide
+    window.close()
+
+
+def test_a_change_of_theme_asks_once(browser: Any, served: str) -> None:
+    window = Window(browser, 1280)
+    window.open(f"{served}/compare")
+    for theme in ("dark", "light"):
+        asked = len(window.sent)
+        window.page.emulate_media(color_scheme=theme)
+        window.page.wait_for_timeout(1000)
+        window.settled()
+        assert len(window.sent) == asked + 1
     window.close()
