@@ -78,6 +78,8 @@ def main() -> None:
         pages[path] = st.Page(partial(show, chosen), title=title, url_path=path, default=path == "overview")
     page = st.navigation(list(pages.values()), position="top")
     window.ask()
+    if window.narrow():  # where the menu hides which page it is
+        st.subheader(page.title)
     page.run()
     view.look_again(chosen.root)
     look_ahead(chosen.run.digest, chosen.report.tables.baseline, chosen.report)

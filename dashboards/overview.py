@@ -41,6 +41,8 @@ def _standings(view: View) -> None:
     found = standings(view.report)
     for one in found[:LINES]:
         _line(view, one)
+    if any(one.level is not None for one in found):
+        st.caption("The denoising error is the model's own: no sampler takes part in it.")
     if len(found) > LINES:
         with st.expander(f"{len(found) - LINES} more models"):
             for one in found[LINES:]:

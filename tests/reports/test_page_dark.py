@@ -32,9 +32,9 @@ SEEN = """() => {
   };
 }"""
 
-INKS = """() => [...new Set([...document.querySelectorAll(".js-plotly-plot svg *")]
+INKS = """() => [...new Set([...document.querySelectorAll(".js-plotly-plot svg *:not(.updatemenu-item-rect)")]
     .flatMap(one => [getComputedStyle(one).fill, getComputedStyle(one).stroke]))]"""
-"""Of all that figures hold, shown or not."""
+"""Of all that figures hold, shown or not, but for the buttons, which have rules of their own."""
 
 
 @pytest.fixture(scope="module")
