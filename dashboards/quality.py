@@ -37,13 +37,13 @@ def quality(view: View) -> None:
     if not metrics:
         st.info("No samples were scored in this run. A suite scores them when it has a [sampling] table.")
         return
-    left, middle, right = st.columns([1, 1, 1.3])
+    left, right = st.columns(2)
     metric = left.selectbox("Metric", metrics, key="metric", bind="query-params")
     table = view.report.settings(metric, "")
     models = [ALL, *dict.fromkeys(table["model"])]
-    of = middle.selectbox("Models", models, key="samplers_of", bind="query-params")
+    of = right.selectbox("Models", models, key="samplers_of", bind="query-params")
     model = "" if of == ALL else str(of)
-    chosen = _chosen(right, table)
+    chosen = _chosen(table)
     rows, answer = view.report.settings(metric, model), view.report.cheapest(metric, model)
     _answer(answer, metric)
     doubts = st.container()
@@ -54,7 +54,7 @@ def quality(view: View) -> None:
             _doubts(view, answer, model)
     asked = f"samplers({metric!r}, model={model!r}" + (f", chosen={chosen!r})" if chosen else ")")
     offer(view, "samplers", figure, lambda: rows, asked)
-    _behind(view, chosen)
+    _behind(view, table, chosen)
     if not model:
         _each_model(table, metric)
     with st.expander("Every setting"):
@@ -68,16 +68,15 @@ def _title(setting: Mapping[Any, Any]) -> str:
     return f"{setting['model']} with {cell_title(setting)}"
 
 
-def _chosen(place: st.delta_generator.DeltaGenerator, table: pd.DataFrame) -> dict[str, Any] | None:
-    """The setting whose samples are shown: that of the box, which a click on a point sets."""
-    offered = {_title(row): row for row in table[SETTING].to_dict("records")}
-    title = place.selectbox(
-        "Samples of", [NONE, *offered], key="samples_of", bind="query-params", help="Or click a point of the figure."
-    )
-    if title not in offered:
-        return None
-    row = offered[str(title)]
-    return {name: int(row[name]) if name == "steps" else str(row[name]) for name in SETTING}
+def _chosen(table: pd.DataFrame) -> dict[str, Any] | None:
+    """The setting whose samples are shown: that of the box under the figure, or of a link before it is drawn."""
+    title = st.session_state.get("samples_of") or st.query_params.get("samples_of")
+    row = _offered(table).get(str(title))
+    return row and {name: int(row[name]) if name == "steps" else str(row[name]) for name in SETTING}
+
+
+def _offered(table: pd.DataFrame) -> dict[str, dict[Any, Any]]:
+    return {_title(row): row for row in table[SETTING].to_dict("records")}
 
 
 def _clicked() -> None:
@@ -113,10 +112,11 @@ def _others(view: View, metric: str, model: str) -> list[Answer]:
     return [answer for answer in answers if answer]
 
 
-def _behind(view: View, chosen: dict[str, Any] | None) -> None:
+def _behind(view: View, table: pd.DataFrame, chosen: dict[str, Any] | None) -> None:
     """Samples of the chosen setting, and under them the baseline's; a link to all of them."""
+    offered = [NONE, *_offered(table)]
+    st.selectbox("Samples of (or click a point)", offered, key="samples_of", bind="query-params", width=420)
     if chosen is None:
-        st.caption("Click a point to see its samples.")
         return
     model, base = str(chosen["model"]), view.report.tables.baseline
     setting = {name: value for name, value in chosen.items() if name != "model"}

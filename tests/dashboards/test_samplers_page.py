@@ -162,7 +162,7 @@ def test_a_link_reopens_the_samples_of_a_point_beside_the_baselines(
     assert app.selectbox(key="samples_of").value == CHOSEN, "another metric keeps it"
     app.selectbox(key="samples_of").select("none").run()
     assert not [one for one in app.subheader if one.value.startswith("Samples of")]
-    assert "Click a point to see its samples." in words(app)
+    assert "Samples of (or click a point)" in [one.label for one in app.selectbox]
 
 
 def test_a_click_chooses_the_setting_and_one_that_leaves_none_chosen_puts_it_away(
